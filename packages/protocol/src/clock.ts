@@ -7,4 +7,4 @@ export interface Clock {
   clearTimeout(timer: Timer | undefined): void;
 }
 /** What `setTimeout` returned; opaque. */
-export type Timer = unknown;
+export type Timer = object | number;
