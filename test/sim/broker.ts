@@ -1,0 +1,337 @@
+import {
+  BackplaneError,
+  type Backplane,
+  type BackplaneSink,
+  type HistoryPage,
+  type InstanceId,
+  type Item,
+  type Position,
+  type PublishOptions,
+} from "@zuruf/hub";
+import type { Random } from "./random.ts";
+import type { World } from "./world.ts";
+
+/** What the network between instances and broker does to what it carries; probabilities per message. */
+export interface BrokerFaults {
+  /** A relayed publication or control message never arrives. */
+  drop: number;
+  /** A relayed publication arrives twice. */
+  duplicate: number;
+  /** Least and most milliseconds a message takes; publications overtake each other. */
+  delay: readonly [least: number, most: number];
+  /** The answer to a publish is lost although it was stored. */
+  loseAnswer: number;
+}
+
+interface Link {
+  readonly epoch: string;
+  readonly first: number;
+}
+interface Entry extends Item {
+  readonly time: number;
+}
+interface Log {
+  entries: Entry[];
+  chain: Link[];
+  head: number;
+  /** Incarnation of the newest link. */
+  incarnation: number;
+  keys: Map<string, { readonly position: Position; readonly until: number }>;
+  /** What a rollback returns to. */
+  saved:
+    | {
+        entries: Entry[];
+        chain: Link[];
+        head: number;
+        incarnation: number;
+        keys: Map<string, { readonly position: Position; readonly until: number }>;
+      }
+    | undefined;
+}
+
+const DEADLINE = 5_000;
+const KEY_WINDOW = 300_000;
+
+/** A store and relay with the failures of real ones: it is unreachable for a while, forgets its newest entries, loses, doubles and reorders announcements. */
+export class Broker {
+  readonly #world: World;
+  readonly #random: Random;
+  readonly faults: BrokerFaults;
+  readonly #logs = new Map<string, Log>();
+  readonly #members = new Map<InstanceId, Member>();
+  #incarnation = 1;
+  #up = true;
+  #epochs = 0;
+  /** Every entry that was ever appended, for the checker: a rollback does not remove from here. */
+  readonly archive: { readonly channel: string; readonly item: Item; readonly time: number }[] = [];
+  rollbacks = 0;
+
+  constructor(world: World, random: Random, faults: BrokerFaults) {
+    this.#world = world;
+    this.#random = random;
+    this.faults = faults;
+  }
+
+  get up(): boolean {
+    return this.#up;
+  }
+
+  /** A backplane for one instance's life. */
+  join(): Backplane {
+    return new Member(this, this.#world);
+  }
+
+  /** The broker is gone: requests fail, relayed messages in flight are lost. With `forget` it comes back without the entries since the last save. */
+  crash(forget: boolean): void {
+    if (!this.#up) return;
+    this.#up = false;
+    if (forget) {
+      this.#incarnation++;
+      this.rollbacks++;
+      for (const [name, log] of this.#logs) {
+        if (log.saved === undefined) this.#logs.delete(name);
+        else this.#logs.set(name, { ...copy(log.saved), saved: log.saved });
+      }
+    }
+    for (const member of this.#members.values()) member.lostBroker();
+  }
+
+  recover(): void {
+    if (this.#up) return;
+    this.#up = true;
+    for (const member of this.#members.values()) member.foundBroker();
+  }
+
+  /** What a later crash with `forget` returns to. */
+  save(): void {
+    for (const log of this.#logs.values()) log.saved = copy(log);
+  }
+
+  head(channel: string): Position {
+    const log = this.#log(channel);
+    return { epoch: this.#epoch(log), offset: log.head };
+  }
+
+  /** Why a subscription cannot continue from `after`, or undefined when it can. */
+  loss(channel: string, after: Position): "retention" | "rollback" | "epoch" | undefined {
+    const log = this.#log(channel);
+    const index = log.chain.findIndex((link) => link.epoch === after.epoch);
+    if (index < 0) return "epoch";
+    const next = log.chain[index + 1];
+    if (after.offset > log.head || (next !== undefined && after.offset >= next.first)) return "rollback";
+    const oldest = log.entries[0]?.offset ?? log.head + 1;
+    return after.offset + 1 < oldest ? "retention" : undefined;
+  }
+
+  attach(instance: InstanceId, member: Member): void {
+    this.#members.set(instance, member);
+  }
+  detach(instance: InstanceId, member: Member): void {
+    if (this.#members.get(instance) === member) this.#members.delete(instance);
+  }
+
+  append(channel: string, data: Uint8Array, options: PublishOptions): Position | undefined {
+    const retention = options.retention;
+    if (retention === undefined) {
+      this.#announce(channel, { epoch: "", offset: 0, data });
+      return undefined;
+    }
+    const log = this.#log(channel);
+    const now = this.#world.now();
+    const known = options.key === undefined ? undefined : log.keys.get(options.key);
+    if (known !== undefined && known.until > now) return known.position;
+    if (log.incarnation !== this.#incarnation) {
+      log.incarnation = this.#incarnation;
+      log.chain.push({ epoch: `e${++this.#epochs}`, first: log.head + 1 });
+    }
+    log.head++;
+    const entry: Entry = { epoch: this.#epoch(log), offset: log.head, data, time: now };
+    log.entries.push(entry);
+    this.archive.push({ channel, item: entry, time: now });
+    while (log.entries.length > retention.size || (log.entries[0]?.time ?? now) < now - retention.ttl)
+      log.entries.shift();
+    const position = { epoch: entry.epoch, offset: entry.offset };
+    if (options.key !== undefined) log.keys.set(options.key, { position, until: now + KEY_WINDOW });
+    this.#announce(channel, entry);
+    return position;
+  }
+
+  page(
+    channel: string,
+    range: { readonly after?: Position; readonly before?: Position; readonly limit: number },
+  ): HistoryPage {
+    const log = this.#log(channel);
+    const head = this.head(channel);
+    if (range.after !== undefined) {
+      const { offset } = range.after;
+      const reason = this.loss(channel, range.after);
+      if (reason !== undefined) return { items: [], head, complete: false, reason };
+      return {
+        items: log.entries.filter((entry) => entry.offset > offset).slice(0, range.limit),
+        head,
+        complete: true,
+      };
+    }
+    const end = range.before?.offset ?? Number.POSITIVE_INFINITY;
+    return { items: log.entries.filter((entry) => entry.offset < end).slice(-range.limit), head, complete: true };
+  }
+
+  send(from: InstanceId, message: Uint8Array, to: InstanceId | undefined): void {
+    for (const [instance, member] of this.#members) {
+      if (instance === from || (to !== undefined && instance !== to)) continue;
+      if (!this.#random.chance(this.faults.drop)) member.deliverControl(from, message, this.latency());
+    }
+  }
+
+  latency(): number {
+    return this.#random.between(...this.faults.delay);
+  }
+
+  get losesAnswer(): boolean {
+    return this.#random.chance(this.faults.loseAnswer);
+  }
+
+  #announce(channel: string, item: Item): void {
+    for (const member of this.#members.values()) {
+      if (this.#random.chance(this.faults.drop)) continue;
+      member.deliver(channel, item, this.latency());
+      if (this.#random.chance(this.faults.duplicate)) member.deliver(channel, item, this.latency());
+    }
+  }
+
+  #log(channel: string): Log {
+    let log = this.#logs.get(channel);
+    if (log === undefined) {
+      log = {
+        entries: [],
+        chain: [{ epoch: `e${++this.#epochs}`, first: 1 }],
+        head: 0,
+        incarnation: this.#incarnation,
+        keys: new Map(),
+        saved: undefined,
+      };
+      this.#logs.set(channel, log);
+    }
+    return log;
+  }
+
+  #epoch(log: Log): string {
+    return log.chain.at(-1)?.epoch ?? "";
+  }
+}
+
+function copy(log: Omit<Log, "saved">): Omit<Log, "saved"> {
+  return {
+    entries: [...log.entries],
+    chain: [...log.chain],
+    head: log.head,
+    incarnation: log.incarnation,
+    keys: new Map(log.keys),
+  };
+}
+
+/** One instance's connection to the broker. */
+class Member implements Backplane {
+  readonly can: Backplane["can"] = { history: true, contiguous: true, idempotent: true };
+  readonly #broker: Broker;
+  readonly #world: World;
+  readonly #channels = new Set<string>();
+  readonly #fifo = new Map<InstanceId, number>();
+  #instance: InstanceId = "";
+  #sink: BackplaneSink | undefined;
+  #life = 0;
+
+  constructor(broker: Broker, world: World) {
+    this.#broker = broker;
+    this.#world = world;
+  }
+
+  async start(instance: InstanceId, sink: BackplaneSink): Promise<void> {
+    this.#instance = instance;
+    this.#sink = sink;
+    this.#broker.attach(instance, this);
+    if (!this.#broker.up) throw new BackplaneError("unavailable", "the broker is down");
+    sink.up();
+  }
+
+  subscribe(channels: readonly string[]): Promise<void> {
+    return this.#ask(() => void channels.forEach((channel) => this.#channels.add(channel)));
+  }
+  unsubscribe(channels: readonly string[]): Promise<void> {
+    for (const channel of channels) this.#channels.delete(channel);
+    return Promise.resolve();
+  }
+  publish(channel: string, data: Uint8Array, options: PublishOptions): Promise<Position | undefined> {
+    return this.#ask(() => this.#broker.append(channel, data, options), true);
+  }
+  heads(channels: readonly string[]): Promise<Map<string, Position>> {
+    return this.#ask(() => new Map(channels.map((channel) => [channel, this.#broker.head(channel)])));
+  }
+  history(
+    channel: string,
+    range: { readonly after?: Position; readonly before?: Position; readonly limit: number },
+  ): Promise<HistoryPage> {
+    return this.#ask(() => this.#broker.page(channel, range));
+  }
+  async control(message: Uint8Array, to?: InstanceId): Promise<void> {
+    if (!this.#broker.up) throw new BackplaneError("unavailable", "the broker is down");
+    this.#broker.send(this.#instance, message, to);
+  }
+  async close(): Promise<void> {
+    this.#sink = undefined;
+    this.#broker.detach(this.#instance, this);
+  }
+
+  deliver(channel: string, item: Item, delay: number): void {
+    const life = this.#life;
+    this.#world.setTimeout(() => {
+      if (life === this.#life && this.#channels.has(channel)) this.#sink?.publication(channel, item);
+    }, delay);
+  }
+
+  deliverControl(from: InstanceId, message: Uint8Array, delay: number): void {
+    const life = this.#life;
+    const at = Math.max(this.#world.now() + delay, this.#fifo.get(from) ?? 0);
+    this.#fifo.set(from, at);
+    this.#world.setTimeout(() => {
+      if (life === this.#life) this.#sink?.control(from, message);
+    }, at - this.#world.now());
+  }
+
+  lostBroker(): void {
+    this.#life++;
+    this.#sink?.down("the broker is down");
+  }
+  /** Subscriptions are restored from the full registry before `up`. */
+  foundBroker(): void {
+    this.#world.setTimeout(() => {
+      if (this.#broker.up) this.#sink?.up();
+    }, this.#broker.latency());
+  }
+
+  /** A request: there after one delay, its answer back after another; the broker may be gone at either moment. */
+  #ask<T>(action: () => T, mayLose = false): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (!this.#broker.up) return void reject(new BackplaneError("unavailable", "the broker is down"));
+      const life = this.#life;
+      const deadline = this.#world.setTimeout(
+        () => void reject(new BackplaneError("unknown", "no answer from the broker")),
+        DEADLINE,
+      );
+      const fail = (code: "unavailable" | "unknown"): void => {
+        this.#world.clearTimeout(deadline);
+        reject(new BackplaneError(code, "the connection to the broker was lost"));
+      };
+      this.#world.setTimeout(() => {
+        if (life !== this.#life || this.#sink === undefined) return void fail(mayLose ? "unknown" : "unavailable");
+        const value = action();
+        if (mayLose && this.#broker.losesAnswer) return;
+        this.#world.setTimeout(() => {
+          if (life !== this.#life) return void fail(mayLose ? "unknown" : "unavailable");
+          this.#world.clearTimeout(deadline);
+          resolve(value);
+        }, this.#broker.latency());
+      }, this.#broker.latency());
+    });
+  }
+}
