@@ -1,0 +1,216 @@
+/**
+ * Brings up what tests need, each on a free port of 127.0.0.1 with its data in a temporary folder, and stops what it started.
+ *
+ * | service  | already running, named by  | else started from                                   |
+ * | -------- | -------------------------- | --------------------------------------------------- |
+ * | redis    | `ZURUF_TEST_REDIS_URL`     | `redis-server`, or Debian's package of that name     |
+ * | postgres | `ZURUF_TEST_POSTGRES_URL`  | `/usr/lib/postgresql/<newest>/bin`, or `postgresql`  |
+ * | chromium | `ZURUF_CHROMIUM` (a file)  | `/usr/bin/chromium`, or Debian's package (not started: tests do) |
+ * | rabbitmq | `ZURUF_TEST_RABBITMQ_URL`  | Debian's `rabbitmq-server`                           |
+ * | nats     | `ZURUF_TEST_NATS_URL`      | Debian's `nats-server`                               |
+ *
+ * A service that stays undefined in the environment is one that was not asked for; its tests say so and skip.
+ */
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import {
+  freePort,
+  probeTcp,
+  removeFolder,
+  startProcess,
+  temporaryFolder,
+  untilReady,
+  type ServerProcess,
+  type ServerUser,
+} from "./services/process.ts";
+import { installMissing, programs, type ProgramName } from "./services/programs.ts";
+
+export const serviceVariables = {
+  redis: "ZURUF_TEST_REDIS_URL",
+  postgres: "ZURUF_TEST_POSTGRES_URL",
+  chromium: "ZURUF_CHROMIUM",
+  rabbitmq: "ZURUF_TEST_RABBITMQ_URL",
+  nats: "ZURUF_TEST_NATS_URL",
+} as const satisfies Record<ProgramName, string>;
+
+export interface Services {
+  /** What the tests find the services by. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Ends what was started, and removes its data; safe to call twice. */
+  stop(): Promise<void>;
+}
+
+interface Started {
+  /** URL, or a program's path. */
+  readonly value: string;
+  readonly stop?: () => Promise<void>;
+}
+
+const starters: Record<ProgramName, (program: string) => Promise<Started>> = {
+  redis: startRedis,
+  postgres: startPostgres,
+  chromium: (program) => Promise.resolve({ value: program }),
+  rabbitmq: startRabbitmq,
+  nats: startNats,
+};
+
+/** Starts all of `wanted` side by side; when one fails, those already started are stopped and the error is one line. */
+export async function startServices(wanted: readonly ProgramName[]): Promise<Services> {
+  const env: Record<string, string> = {};
+  const missing: ProgramName[] = [];
+  for (const name of wanted) {
+    const given = process.env[serviceVariables[name]];
+    if (given === undefined || given === "") missing.push(name);
+    else env[serviceVariables[name]] = given;
+  }
+  await installMissing(missing);
+  const results = await Promise.allSettled(
+    missing.map(async (name) => {
+      const program = programs[name].find();
+      if (program === undefined)
+        throw new Error(`${programs[name].package} is installed, but its program is not found`);
+      return { name, service: await starters[name](program) };
+    }),
+  );
+  const started = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+  let stopping: Promise<void> | undefined;
+  const stop = (): Promise<void> => {
+    stopping ??= Promise.all(started.map(async ({ service }) => service.stop?.())).then(() => undefined);
+    return stopping;
+  };
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) {
+    await stop();
+    throw failed.reason;
+  }
+  for (const { name, service } of started) env[serviceVariables[name]] = service.value;
+  return { env, stop };
+}
+
+/** Tries again on another port when somebody else took the free one in between. */
+async function withPort<T>(start: (port: number) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await start(await freePort());
+    } catch (error) {
+      if (attempt === 3) throw error;
+    }
+  }
+}
+
+async function ready(
+  server: ServerProcess,
+  folder: string,
+  probe: () => Promise<void>,
+  ms: number,
+): Promise<(signal?: NodeJS.Signals) => Promise<void>> {
+  const stop = async (signal?: NodeJS.Signals): Promise<void> => {
+    await server.stop(signal);
+    await removeFolder(folder);
+  };
+  try {
+    await untilReady(server, probe, ms);
+  } catch (error) {
+    await stop("SIGKILL");
+    throw error;
+  }
+  return stop;
+}
+
+async function startRedis(program: string): Promise<Started> {
+  return withPort(async (port) => {
+    const folder = await temporaryFolder("redis");
+    const options = ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no"];
+    const server = startProcess(program, options);
+    const stop = await ready(server, folder, () => probeTcp(port, "PING\r\n", "+PONG"), 10_000);
+    return { value: `redis://127.0.0.1:${port}`, stop };
+  });
+}
+
+/** PostgreSQL refuses to run as root: its package's user, else `nobody`, runs it then. */
+async function unprivileged(): Promise<ServerUser | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  const users = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
+  const user = users.find(([name]) => name === "postgres") ?? users.find(([name]) => name === "nobody");
+  const [, , uid, gid] = user ?? [];
+  if (uid === undefined || gid === undefined)
+    throw new Error(
+      "PostgreSQL does not run as root, and there is no user postgres or nobody: run tests as a normal user",
+    );
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
+async function startPostgres(bin: string): Promise<Started> {
+  const user = await unprivileged();
+  return withPort(async (port) => {
+    const folder = await temporaryFolder("postgres", user);
+    const data = join(folder, "data");
+    const initdb = ["-D", data, "-U", "zuruf", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
+    await promisify(execFile)(join(bin, "initdb"), initdb, { cwd: folder, ...user });
+    // Tests kill servers, never the machine: without fsync nothing that they could see is lost.
+    const settings = ["fsync=off", "max_connections=200", "max_prepared_transactions=10", "wal_level=logical"];
+    const server = startProcess(
+      join(bin, "postgres"),
+      ["-D", data, "-p", `${port}`, "-h", "127.0.0.1", "-k", folder, ...settings.flatMap((s) => ["-c", s])],
+      { cwd: folder, ...(user === undefined ? {} : { user }) },
+    );
+    const probe = async (): Promise<void> => {
+      await promisify(execFile)(join(bin, "pg_isready"), ["-h", "127.0.0.1", "-p", `${port}`]);
+    };
+    const stop = await ready(server, folder, probe, 30_000);
+    // SIGINT is PostgreSQL's fast shutdown: it does not wait for clients.
+    return { value: `postgres://zuruf@127.0.0.1:${port}/postgres`, stop: () => stop("SIGINT") };
+  });
+}
+
+async function startNats(program: string): Promise<Started> {
+  return withPort(async (port) => {
+    const folder = await temporaryFolder("nats");
+    const server = startProcess(program, ["-a", "127.0.0.1", "-p", `${port}`, "-js", "-sd", folder]);
+    const stop = await ready(server, folder, () => probeTcp(port, "", "INFO"), 10_000);
+    return { value: `nats://127.0.0.1:${port}`, stop };
+  });
+}
+
+/** A node of its own name, cookie and ports. Erlang's port mapper (epmd) is started on a port of its own, too, and ends with the node's group. */
+async function startRabbitmq(program: string): Promise<Started> {
+  return withPort(async (port) => {
+    const folder = await temporaryFolder("rabbitmq");
+    const [distribution, epmd] = [await freePort(), await freePort()];
+    await writeFile(join(folder, ".erlang.cookie"), `zuruf${port}${distribution}${epmd}`, { mode: 0o600 });
+    await writeFile(join(folder, "plugins"), "[].\n");
+    await writeFile(
+      join(folder, "rabbitmq.conf"),
+      `listeners.tcp.default = 127.0.0.1:${port}\nloopback_users = none\nlog.file = false\nlog.console = true\nlog.console.level = warning\n`,
+    );
+    const env = {
+      HOME: folder,
+      RABBITMQ_NODENAME: `zuruf${port}@localhost`,
+      RABBITMQ_DIST_PORT: `${distribution}`,
+      RABBITMQ_MNESIA_BASE: join(folder, "data"),
+      RABBITMQ_LOG_BASE: join(folder, "log"),
+      RABBITMQ_SCHEMA_DIR: join(folder, "schema"),
+      RABBITMQ_GENERATED_CONFIG_DIR: join(folder, "generated"),
+      RABBITMQ_CONFIG_FILE: join(folder, "rabbitmq.conf"),
+      RABBITMQ_ENABLED_PLUGINS_FILE: join(folder, "plugins"),
+      RABBITMQ_CONF_ENV_FILE: join(folder, "none"),
+      RABBITMQ_PID_FILE: join(folder, "pid"),
+      ERL_EPMD_PORT: `${epmd}`,
+      ERL_EPMD_ADDRESS: "127.0.0.1",
+    };
+    const server = startProcess(program, [], { env, cwd: folder });
+    const header = Uint8Array.from([0x41, 0x4d, 0x51, 0x50, 0, 0, 9, 1]);
+    const stop = await ready(server, folder, () => probeTcp(port, header, "RabbitMQ"), 60_000);
+    return {
+      value: `amqp://guest:guest@127.0.0.1:${port}`,
+      stop: async () => {
+        await stop("SIGTERM");
+        await promisify(execFile)("epmd", ["-port", `${epmd}`, "-kill"]).catch((error: unknown) => {
+          console.error(`epmd on port ${epmd} was not stopped: ${String(error)}`);
+        });
+      },
+    };
+  });
+}
