@@ -4,7 +4,16 @@ export interface Clock {
   now(): number;
   /** Calls `run` once, after at least `ms` milliseconds. */
   setTimeout(run: () => void, ms: number): Timer;
-  clearTimeout(timer: Timer | undefined): void;
+  clearTimeout(timer: Timer): void;
 }
 /** What `setTimeout` returned; opaque. */
-export type Timer = object | number;
+export type Timer = unknown;
+
+/** The machine's own time. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  setTimeout: (run, ms) => setTimeout(run, ms),
+  clearTimeout: (timer) => {
+    clearTimeout(timer as ReturnType<typeof setTimeout> | undefined);
+  },
+};
