@@ -1,0 +1,83 @@
+import { times } from "../measure/text.ts";
+import type { Results } from "./report.ts";
+import { tests } from "./tests.ts";
+
+/** Peers in the chart, with a colour that keeps its contrast on white and on black. */
+const series = [
+  { peer: "zuruf", title: "Zuruf", colour: "#2f81f7" },
+  { peer: "zuruf-public", title: "Zuruf, no internals", colour: "#79a8e8" },
+  { peer: "ws-cork", title: "ws, corked", colour: "#c27c2c" },
+  { peer: "bun", title: "Bun (native)", colour: "#8c8c8c" },
+] as const;
+
+const bar = 11;
+const gap = 16;
+const left = 190;
+const width = 860;
+const top = 74;
+const right = 60;
+
+const escape = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+
+/** Bars of each peer's messages per server-CPU-second over those of `ws`, on a logarithmic axis. */
+export function chart(results: Results): string {
+  const groups = results.tests.flatMap((result) => {
+    const label = tests.find(({ name }) => name === result.name)?.chart;
+    const bars = series.flatMap(({ peer, title, colour }) => {
+      const ratio = result.peers[peer]?.timesWs;
+      return ratio !== undefined && ratio > 0 ? [{ title, colour, ratio }] : [];
+    });
+    return label === undefined || bars.length === 0 ? [] : [{ label, bars }];
+  });
+  const most = Math.max(2, ...groups.flatMap(({ bars }) => bars.map(({ ratio }) => ratio)));
+  const least = Math.min(1, ...groups.flatMap(({ bars }) => bars.map(({ ratio }) => ratio)));
+  const low = Math.log2(least) - (least < 1 ? 0.2 : 0);
+  const scale = (width - left - right) / (Math.log2(most) - low);
+  const x = (ratio: number): number => Math.round((left + (Math.log2(ratio) - low) * scale) * 10) / 10;
+
+  const marks: string[] = [];
+  let y = top;
+  for (const { label, bars } of groups) {
+    const middle = y + (bars.length * bar) / 2 + 4;
+    marks.push(`<text x="${left - 10}" y="${middle}" text-anchor="end">${escape(label)}</text>`);
+    for (const { title, colour, ratio } of bars) {
+      const from = Math.min(x(1), x(ratio));
+      const length = Math.max(1, Math.abs(x(ratio) - x(1)));
+      marks.push(
+        `<rect x="${from}" y="${y}" width="${length.toFixed(1)}" height="${bar - 2}" fill="${colour}"><title>${escape(`${label}, ${title}: ${times(ratio)}`)}</title></rect>`,
+        `<text class="value" x="${Math.max(x(1), x(ratio)) + 4}" y="${y + bar - 3}">${times(ratio)}</text>`,
+      );
+      y += bar;
+    }
+    y += gap;
+  }
+  const ticks = [0.5, 1, 2, 4, 8, 16, 32].filter((tick) => tick >= least && tick <= most);
+  const axis = ticks.map(
+    (tick) =>
+      `<line class="${tick === 1 ? "one" : "grid"}" x1="${x(tick)}" y1="${top - 8}" x2="${x(tick)}" y2="${y - gap + 4}"/>` +
+      `<text class="value" x="${x(tick)}" y="${top - 12}" text-anchor="middle">${tick === 1 ? "ws = 1" : `×${tick}`}</text>`,
+  );
+  let at = left;
+  const legend = series.map(({ title, colour }) => {
+    const mark = `<rect x="${at}" y="32" width="11" height="11" fill="${colour}"/><text x="${at + 16}" y="42">${escape(title)}</text>`;
+    at += 36 + title.length * 7;
+    return mark;
+  });
+  const { processor, cores, node } = results.machine;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y + 24}" width="${width}" height="${y + 24}" role="img" aria-label="Messages per server-CPU-second against ws">
+<style>
+text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #24292f }
+.title { font-weight: 600; font-size: 15px }
+.value { font-size: 11px; fill: #57606a }
+.grid { stroke: #8c959f; stroke-opacity: .3 }
+.one { stroke: #57606a }
+@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .value { fill: #9da7b3 } .one { stroke: #9da7b3 } }
+</style>
+<text class="title" x="${left}" y="18">Messages per server-CPU-second, against ws with bufferutil (more is better)</text>
+${legend.join("\n")}
+${axis.join("\n")}
+${marks.join("\n")}
+<text class="value" x="${left}" y="${y + 12}">Median of ${results.runs} interleaved runs; Node ${node}, ${cores} cores, ${escape(processor)}; logarithmic axis</text>
+</svg>
+`;
+}

@@ -1,0 +1,100 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+import type { Serving } from "../peers/serving.ts";
+
+/** One server that is measured. */
+export interface Peer {
+  readonly name: string;
+  /** What the table and the chart call it. */
+  readonly title: string;
+  readonly file: string;
+  readonly runtime: "node" | "bun";
+  readonly env?: Readonly<Record<string, string>>;
+  /** What it cannot do at all. */
+  readonly lacks?: "compression";
+}
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const folder = here("../peers/");
+
+export const peers: readonly Peer[] = [
+  { name: "zuruf", title: "Zuruf", file: `${folder}zuruf.ts`, runtime: "node" },
+  {
+    name: "zuruf-public",
+    title: "Zuruf, no internals",
+    file: `${folder}zuruf.ts`,
+    runtime: "node",
+    env: { ZURUF_NO_INTERNALS: "1" },
+  },
+  { name: "ws", title: "ws + bufferutil", file: `${folder}ws.ts`, runtime: "node" },
+  { name: "ws-cork", title: "ws, corked per tick", file: `${folder}ws-cork.ts`, runtime: "node" },
+  { name: "net", title: "raw net (no WebSocket)", file: `${folder}net.ts`, runtime: "node", lacks: "compression" },
+  { name: "bun", title: "Bun", file: `${folder}bun.ts`, runtime: "bun" },
+];
+
+/** Bun's package brings one binary per platform; its install script only links it, and may be blocked. */
+function bunBinary(): string | undefined {
+  const names = [`bun-${process.platform}-${process.arch}`, `bun-${process.platform}-${process.arch}-baseline`];
+  return names
+    .map((name) => `${folder}node_modules/@oven/${name}/bin/bun`.replace("-arm64", "-aarch64"))
+    .find((path) => existsSync(path));
+}
+
+/**
+ * Installs the peers as their lockfile has them, unless that is done already.
+ * @returns what went wrong; undefined when nothing did.
+ */
+export function install(): string | undefined {
+  const lock = `${folder}package-lock.json`;
+  const stamp = `${folder}node_modules/.installed`;
+  const wanted = readFileSync(lock, "utf8");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return undefined;
+  try {
+    execFileSync("npm", ["ci", "--ignore-scripts"], {
+      cwd: folder,
+      stdio: ["ignore", "ignore", "pipe"],
+      timeout: 180_000,
+    });
+    writeFileSync(stamp, wanted);
+    return undefined;
+  } catch (error) {
+    return `npm ci in bench/peers: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+/** Why a peer cannot be started here; undefined when it can. */
+export function missing(peer: Peer): string | undefined {
+  if (peer.runtime === "bun") {
+    const bun = bunBinary();
+    if (bun === undefined) return "its binary is not installed (bench/peers: npm ci)";
+    try {
+      execFileSync(bun, ["--version"], { stdio: "ignore", timeout: 10_000 });
+    } catch (error) {
+      return `its binary does not run here: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+  if (peer.name.startsWith("ws") && !existsSync(`${folder}node_modules/ws`))
+    return "not installed (bench/peers: npm ci)";
+  if (peer.name.startsWith("zuruf") && !existsSync(here("../../packages/websocket/dist/index.js"))) {
+    return "not built (npm run build)";
+  }
+  return undefined;
+}
+
+/** The tsx loader by its path, so that it works from any working directory. */
+export const loader: string = createRequire(import.meta.url).resolve("tsx");
+
+/** The program and arguments that start a peer. */
+export function commandOf(peer: Peer, serving: Serving): { file: string; args: string[] } {
+  const order = JSON.stringify(serving);
+  if (peer.runtime === "bun") return { file: bunBinary() ?? "bun", args: [peer.file, order] };
+  return { file: process.execPath, args: ["--expose-gc", "--import", loader, peer.file, order] };
+}
+
+/** When our own build was made, so that a result says what it measured. */
+export function builtAt(): string {
+  return statSync(here("../../packages/websocket/dist/index.js")).mtime.toISOString();
+}

@@ -1,0 +1,90 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+
+const ticksPerSecond = (): number => Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
+let ticks = 0;
+
+/** CPU seconds, user and system, that a process with all its threads has used (proc(5), `/proc/PID/stat`). */
+export function cpuSeconds(pid: number): number {
+  ticks ||= ticksPerSecond();
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  // The second field is the command's name in parentheses, which may hold anything: count from its end.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / ticks;
+}
+
+/** How a {@link Worker} is started. */
+export interface Command {
+  readonly file: string;
+  readonly args: readonly string[];
+  /** The one CPU that it may run on. */
+  readonly core: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A process that speaks JSON lines: a measured server or the generator. */
+export class Worker {
+  readonly #process: ChildProcess;
+  readonly #answers: unknown[] = [];
+  #waiting: { resolve(answer: unknown): void; reject(error: Error): void } | undefined;
+  #ended: Error | undefined;
+  #said = "";
+
+  constructor({ file, args, core, env }: Command) {
+    this.#process = spawn("taskset", ["-c", String(core), file, ...args], {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, ...env },
+    });
+    const { stdout, stderr, stdin } = this.#process;
+    if (!stdout || !stderr || !stdin) throw new Error("a worker has no pipes");
+    stdin.on("error", () => {}); // A worker that has died is reported by its exit, with what it said.
+    stderr.setEncoding("utf8").on("data", (text: string) => (this.#said = (this.#said + text).slice(-4000)));
+    createInterface({ input: stdout }).on("line", (line) => {
+      const answer: unknown = JSON.parse(line);
+      if (this.#waiting) this.#waiting.resolve(answer);
+      else this.#answers.push(answer);
+      this.#waiting = undefined;
+    });
+    const end = (why: string): void => {
+      this.#ended = new Error(`${file} ${args.join(" ")} ${why}\n${this.#said}`.trim());
+      this.#waiting?.reject(this.#ended);
+    };
+    this.#process.on("error", (error) => end(error.message));
+    this.#process.on("close", (code, signal) => end(`ended (${signal ?? code})`));
+  }
+
+  get pid(): number {
+    const { pid } = this.#process;
+    if (pid === undefined) throw this.#ended ?? new Error("the worker has not started");
+    return pid;
+  }
+
+  send(line: string): void {
+    this.#process.stdin?.write(`${line}\n`);
+  }
+
+  /** The next line that the worker writes, parsed. @param within milliseconds until it is given up. */
+  answer<T>(within: number): Promise<T> {
+    const next = this.#answers.shift();
+    if (next !== undefined) return Promise.resolve(next as T);
+    if (this.#ended) return Promise.reject(this.#ended);
+    return new Promise<T>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting = undefined;
+        reject(new Error(`no answer within ${within} ms from ${this.#process.spawnargs.join(" ")}\n${this.#said}`));
+      }, within);
+      this.#waiting = {
+        resolve: (answer) => (clearTimeout(timer), resolve(answer as T)),
+        reject: (error) => (clearTimeout(timer), reject(error)),
+      };
+    });
+  }
+
+  async stop(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null || this.#ended) return;
+    const closed = new Promise((resolve) => this.#process.once("close", resolve));
+    this.#process.kill("SIGKILL");
+    await closed;
+  }
+}

@@ -1,0 +1,21 @@
+/** `npm run bench -- SUITE [options]`: finds the suite and leaves the rest to it. */
+type Suite = (args: readonly string[]) => Promise<number>;
+
+const suites: Readonly<Record<string, { readonly about: string; load(): Promise<Suite> }>> = {
+  engine: {
+    about: "the WebSocket engine beside ws, raw sockets and Bun",
+    load: async () => (await import("./engine/bench.ts")).engine,
+  },
+};
+
+const [name = "", ...args] = process.argv.slice(2);
+const suite = Object.hasOwn(suites, name) ? suites[name] : undefined;
+if (suite) {
+  process.exitCode = await (await suite.load())(args);
+} else {
+  const list = Object.entries(suites).map(([key, { about }]) => `  ${key}  ${about}`);
+  process.stderr.write(
+    `npm run bench -- SUITE [options]; --help after a suite shows its options\n\n${list.join("\n")}\n`,
+  );
+  process.exitCode = 2;
+}
