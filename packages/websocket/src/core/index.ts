@@ -1,1 +1,27 @@
-export {};
+/** RFC 6455 and RFC 7692 as bytes in, events and bytes out. Needs nothing from its platform. */
+export { acceptKey } from "./accept-key.ts";
+export { portableLoops } from "./byte-loops.ts";
+export type { ByteLoops } from "./byte-loops.ts";
+export { buildRequest, checkResponse, responseStatus } from "./client-handshake.ts";
+export type { ClientAgreement, ClientHandshake } from "./client-handshake.ts";
+export { isSendableCloseCode, ReportedCloseCode } from "./close-code.ts";
+export { Connection } from "./connection.ts";
+export type { ConnectionSettings, Limits } from "./connection.ts";
+export { acceptOffer, checkAnswer, makeOffer, PERMESSAGE_DEFLATE } from "./deflate.ts";
+export type { DeflateAgreement, DeflateWishes } from "./deflate.ts";
+export { errorTable, WebSocketError } from "./errors.ts";
+export type { WebSocketErrorCode } from "./errors.ts";
+export type { CloseEvent, ConnectionEvent, ControlEvent, FailEvent, MessageEvent } from "./events.ts";
+export { encodeFrame, frameHeaderLength, MAX_CONTROL_PAYLOAD, MAX_FRAME_HEADER, writeFrameHeader } from "./frame.ts";
+export { formatExtensions, hasToken, isToken, parseExtensions, parseTokens } from "./header-values.ts";
+export type { Extension } from "./header-values.ts";
+export { HttpHeadReader } from "./http-head.ts";
+export type { HttpHead } from "./http-head.ts";
+export { applyMask, rotateKey } from "./mask.ts";
+export type { MaskKey } from "./mask.ts";
+export { FrameBit, Opcode } from "./opcode.ts";
+export { acceptResponse, checkRequest, unsendableHeader, WEBSOCKET_VERSION } from "./server-handshake.ts";
+export type { HandshakeAnswer, HandshakeRefusal, HandshakeRequest, HeaderLookup } from "./server-handshake.ts";
+export { reads, transitions } from "./state.ts";
+export type { State, Step } from "./state.ts";
+export { decodeUtf8, encodeUtf8, isUtf8 } from "./utf8.ts";

@@ -1,0 +1,297 @@
+import type { Duplex } from "node:stream";
+import { ReportedCloseCode } from "../core/close-code.ts";
+import { Connection } from "../core/connection.ts";
+import { WebSocketError } from "../core/errors.ts";
+import type { ConnectionEvent, MessageEvent } from "../core/events.ts";
+import type { MaskKey } from "../core/mask.ts";
+import { FrameBit, Opcode } from "../core/opcode.ts";
+import type { Message, Prepared, Socket } from "./api.ts";
+import { outbox } from "./outbox.ts";
+import type { Sender } from "./outbox.ts";
+import { assertBytes, PreparedMessage } from "./prepared.ts";
+import type { Shell } from "./shell.ts";
+
+const TEXT = FrameBit.fin | Opcode.text;
+const BINARY = FrameBit.fin | Opcode.binary;
+
+/** One WebSocket on a byte stream: TCP, TLS, or a stream of HTTP/2. Both roles use it; `carry` gives it the stream's events. */
+export class EngineSocket<Data> implements Socket<Data>, Sender {
+  data: Data;
+  readonly protocol: string;
+  readonly extensions: string;
+  readonly remoteAddress: string;
+  readonly stream: Duplex;
+  waiting: Buffer[] | undefined;
+  waitingBytes = 0;
+  marked = false;
+  /** `send` returned false, and the `drain` handler has not been called since. */
+  draining = false;
+  readonly #shell: Shell<Data>;
+  readonly #connection: Connection;
+  #state: "open" | "closing" | "closed" = "open";
+  /** Something has arrived since the last look for silence. */
+  #heard = true;
+  #closeCode: number = ReportedCloseCode.abnormal;
+  #closeReason = "";
+
+  constructor(
+    shell: Shell<Data>,
+    stream: Duplex,
+    data: Data,
+    agreed: { readonly protocol: string; readonly extensions: string; readonly remoteAddress: string },
+  ) {
+    this.#shell = shell;
+    this.stream = stream;
+    this.data = data;
+    this.protocol = agreed.protocol;
+    this.extensions = agreed.extensions;
+    this.remoteAddress = agreed.remoteAddress;
+    this.#connection = new Connection(shell.connection);
+    shell.sockets.add(this);
+    shell.silent.add(this);
+  }
+
+  get state(): "open" | "closing" | "closed" {
+    return this.#state;
+  }
+
+  get bufferedBytes(): number {
+    return this.stream.writableLength + outbox.waiting(this);
+  }
+
+  send(message: Message | Prepared): boolean {
+    if (this.#state !== "open" || !this.#admits()) return false;
+    if (typeof message === "string") {
+      outbox.text(this, TEXT, message);
+    } else if (message instanceof PreparedMessage) {
+      // RFC 6455 §5.3: a client masks each frame anew, so it cannot share one.
+      if (this.mask !== undefined) return this.send(message.message);
+      outbox.shared(this, message.frame);
+    } else {
+      assertBytes(message);
+      outbox.bytes(this, BINARY, message);
+    }
+    return this.#hasRoom();
+  }
+
+  ping(data: Message = ""): void {
+    if (this.#state !== "open") return;
+    if (typeof data !== "string") assertBytes(data);
+    this.#connection.ping(typeof data === "string" ? Buffer.from(data) : data);
+    this.#sendOutput();
+  }
+
+  close(code = 1000, reason = ""): void {
+    this.#connection.close(code, reason);
+    if (this.#state !== "open") return;
+    this.#state = "closing";
+    this.#sendOutput();
+    this.#shell.closing.add(this);
+  }
+
+  terminate(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closing";
+    this.#connection.end();
+    this.stream.destroy();
+  }
+
+  /** The engine's side: bytes that precede all frames, such as the handshake's answer. */
+  sendRaw(bytes: Uint8Array): void {
+    outbox.raw(this, bytes);
+  }
+
+  /** The engine's side: the handshake is done. */
+  opened(): void {
+    const before = outbox.enter(this);
+    this.#run(() => this.#shell.handlers.open?.(this));
+    outbox.leave(this, before);
+  }
+
+  /** What the stream brought: `bytes[start, end)`. They may be overwritten, and are free again when this returns. */
+  receive(bytes: Uint8Array, start: number, end: number): void {
+    this.#heard = true;
+    const connection = this.#connection;
+    connection.feed(bytes, start, end);
+    const before = outbox.enter(this);
+    for (let event = connection.next(); event !== undefined; event = connection.next()) {
+      if (event.type === "message") this.#message(event);
+      else this.#control(event);
+    }
+    if (connection.hasOutput) this.#sendOutput();
+    outbox.leave(this, before);
+  }
+
+  /** The peer sends nothing more. */
+  ended(): void {
+    // RFC 6455 §7.1.4: without a close frame from both sides this is not a clean close.
+    if (this.#connection.end()) this.stream.end();
+    else this.stream.destroy();
+    if (this.#state === "open") this.#state = "closing";
+  }
+
+  /** The stream broke. */
+  broke(cause: Error): void {
+    if (this.#connection.state === "closed") return; // a reset after both close frames harms nobody
+    this.#state = "closing";
+    this.#report(new WebSocketError("RESET", cause.message, { cause }));
+    this.stream.destroy();
+  }
+
+  /** The stream is gone: nothing comes after this. */
+  gone(): void {
+    if (this.#state === "closed") return;
+    const { sockets, closing, silent, pinged, handlers } = this.#shell;
+    this.#state = "closed";
+    sockets.delete(this);
+    closing.delete(this);
+    silent.delete(this);
+    pinged.delete(this);
+    this.waiting = undefined;
+    this.waitingBytes = 0;
+    this.#run(() => handlers.close?.(this, this.#closeCode, this.#closeReason));
+  }
+
+  get mask(): (() => MaskKey) | undefined {
+    return this.#shell.connection.mask;
+  }
+
+  drained(): void {
+    if (!this.draining || this.#state === "closed" || this.bufferedBytes > 0) return;
+    this.draining = false;
+    const before = outbox.enter(this);
+    this.#run(() => this.#shell.handlers.drain?.(this));
+    outbox.leave(this, before);
+  }
+
+  /** Looked at for silence: pings a peer that has sent nothing since the last look. */
+  lookForSilence(): void {
+    if (this.#state !== "open") return;
+    if (this.#heard) {
+      this.#heard = false;
+      this.#shell.silent.add(this);
+      return;
+    }
+    this.ping();
+    this.#shell.pinged.add(this);
+  }
+
+  /** The time for an answer to a ping is over. */
+  expectAnswer(): void {
+    if (this.#state !== "open") return;
+    if (this.#heard) {
+      this.#heard = false;
+      this.#shell.silent.add(this);
+      return;
+    }
+    this.#report(new WebSocketError("PEER_SILENT"));
+    this.terminate();
+  }
+
+  /** The time for the closing handshake is over. */
+  cutOff(): void {
+    if (this.#connection.state === "closeSent") this.#report(new WebSocketError("CLOSE_TIMEOUT"));
+    this.terminate();
+  }
+
+  #message(event: MessageEvent): void {
+    if (this.#state !== "open") return; // RFC 6455 §5.5.1: after our close frame, messages need not be processed
+    const { bytes, start, end } = event;
+    let message: Message;
+    if (event.text) {
+      const buffer = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+      message = buffer.toString(event.ascii ? "latin1" : "utf8", start, end);
+    } else {
+      message = event.owned && end === bytes.length ? bytes : bytes.slice(start, end);
+    }
+    const { handlers } = this.#shell;
+    if (handlers.message === undefined) return;
+    try {
+      handlers.message(this, message);
+    } catch (thrown) {
+      this.#handlerFailed(thrown);
+    }
+  }
+
+  #control(event: Exclude<ConnectionEvent, MessageEvent>): void {
+    if (event.type === "close") {
+      this.#closeCode = event.code;
+      this.#closeReason = event.reason;
+      this.#finish();
+    } else if (event.type === "fail") {
+      this.#report(event.error);
+      this.#finish();
+    }
+  }
+
+  /** Nothing more is to be said: sends what waits, ends our side, and gives the peer time to end its own. */
+  #finish(): void {
+    this.#state = "closing";
+    this.#sendOutput();
+    outbox.flush(this);
+    // RFC 6455 §7.1.1: the server ends the stream first; a client waits for that, unless the connection failed.
+    if (this.#shell.connection.role === "server" || this.#connection.state === "failed") this.stream.end();
+    this.#shell.closing.add(this);
+  }
+
+  #sendOutput(): void {
+    for (const chunk of this.#connection.takeOutput()) outbox.raw(this, chunk);
+    if (this.bufferedBytes > this.#shell.maxBuffered && this.#state === "open") this.#tooSlow();
+  }
+
+  /** Whether a message is still taken. */
+  #admits(): boolean {
+    const { maxBuffered, overflow } = this.#shell;
+    if (this.bufferedBytes <= maxBuffered) return true;
+    if (overflow === "close") this.#tooSlow();
+    else this.#hasRoom();
+    return false;
+  }
+
+  #tooSlow(): void {
+    this.#report(new WebSocketError("SLOW_CONSUMER", `${this.bufferedBytes} bytes, limit ${this.#shell.maxBuffered}`));
+    this.terminate();
+  }
+
+  #hasRoom(): boolean {
+    if (this.bufferedBytes <= this.#shell.highWaterMark) return true;
+    if (!this.draining) {
+      this.draining = true;
+      outbox.watch(this);
+    }
+    return false;
+  }
+
+  /** Runs a handler: one that throws costs its socket, nothing else. */
+  #run(handler: () => void): void {
+    try {
+      handler();
+    } catch (thrown) {
+      this.#handlerFailed(thrown);
+    }
+  }
+
+  #handlerFailed(cause: unknown): void {
+    const error = new WebSocketError("HANDLER_FAILED", cause instanceof Error ? cause.message : String(cause), {
+      cause,
+    });
+    this.#report(error);
+    if (this.#state !== "open") return;
+    this.#connection.fail(error);
+    this.#finish();
+  }
+
+  #report(error: WebSocketError): void {
+    const { handlers } = this.#shell;
+    if (handlers.error === undefined) {
+      // A bug in the application must be seen; what peers do wrong is their business.
+      if (error.code === "HANDLER_FAILED") process.emitWarning(error.cause instanceof Error ? error.cause : error);
+      return;
+    }
+    try {
+      handlers.error(this, error);
+    } catch (thrown) {
+      process.emitWarning(thrown instanceof Error ? thrown : new Error(String(thrown)));
+    }
+  }
+}
