@@ -4,3 +4,8 @@ export type { AttachOptions, CloseOptions, WebSocketServer } from "./node/server
 export type { OverflowPolicy, ServerOptions } from "./node/options.ts";
 export { errorTable, WebSocketError } from "./core/errors.ts";
 export type { WebSocketErrorCode } from "./core/errors.ts";
+export { WebSocket } from "./node/client.ts";
+export type { WebSocketEventMap, WebSocketListener } from "./node/client.ts";
+export { CloseEvent, ErrorEvent, MessageEvent } from "./node/client-events.ts";
+export type { WebSocketOptions } from "./node/client-options.ts";
+export type { Sendable } from "./node/client-outgoing.ts";
