@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { WebSocketError } from "../core/errors.ts";
 
 /** What happens to a socket with more than `maxBuffered` bytes waiting: it is cut off, or the message is dropped. */
@@ -78,7 +79,7 @@ function readInteger(name: IntegerOptionName, value: unknown, standard: number):
   if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > most) {
     throw new WebSocketError(
       "INVALID_OPTION",
-      `${name} must be an integer from ${least} to ${most}, not ${String(value)}`,
+      `${name} must be an integer from ${least} to ${most}, not ${inspect(value)}`,
     );
   }
   return value;

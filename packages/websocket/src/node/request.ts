@@ -34,7 +34,7 @@ export class EngineRequest implements UpgradeRequest {
   }
 
   get secure(): boolean {
-    return "encrypted" in this.raw.socket && this.raw.socket.encrypted === true;
+    return "encrypted" in this.raw.socket;
   }
 }
 
