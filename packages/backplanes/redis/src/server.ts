@@ -92,7 +92,12 @@ export class RedisServer {
     this.#onMessage = (payload, channel) => events.message(payload, channel);
     this.#onControl = (payload) => events.control(payload);
     subscriptions.on("sharded-channel-moved", (channel: string) => {
-      if (!this.#over) events.moved(this, channel);
+      if (this.#over) return;
+      if (this.#canary?.channel === channel) {
+        clearTimeout(this.#canary.timer);
+        this.#canary = undefined;
+      }
+      events.moved(this, channel);
     });
   }
 

@@ -1,5 +1,6 @@
 import { BackplaneError } from "@zuruf/hub";
 import type { Driver } from "./driver.ts";
+import { explain } from "./failures.ts";
 import { slotOf, type Names } from "./names.ts";
 import { printAddress, type Address, type Target } from "./options.ts";
 import { RedisServer } from "./server.ts";
@@ -58,7 +59,7 @@ export class Servers {
     } catch (error) {
       this.#closed = true;
       for (const server of this.#servers.values()) await server.close(0);
-      throw error;
+      throw explain(this.#target.seeds.map(printAddress).join(","), error);
     }
     this.#up = true;
     this.#events.up();
@@ -100,7 +101,9 @@ export class Servers {
       await this.#place(channels);
     } catch (error) {
       this.#forget(fresh);
-      throw error;
+      if (error instanceof BackplaneError) throw error;
+      const message = error instanceof Error ? error.message : String(error);
+      throw new BackplaneError("unavailable", `Redis did not take a subscription: ${message}`, error);
     }
   }
 
@@ -177,10 +180,11 @@ export class Servers {
     if (this.#repairing) return;
     this.#repairing = true;
     let wait = backoff.first;
+    const moved = new Set<string>();
     while (this.#again && !this.#closed) {
       this.#again = false;
       try {
-        const moved = await this.#settle();
+        for (const channel of await this.#settle()) moved.add(channel);
         if (this.#closed) break;
         wait = backoff.first;
         // A connection that broke meanwhile has asked for another round.
@@ -188,7 +192,8 @@ export class Servers {
         if (!this.#up) {
           this.#up = true;
           this.#events.up();
-        } else if (moved.length > 0) this.#events.suspect(moved);
+        } else if (moved.size > 0) this.#events.suspect([...moved]);
+        moved.clear();
       } catch (error) {
         this.#fall(error instanceof Error ? error.message : String(error));
         this.#again = true;
