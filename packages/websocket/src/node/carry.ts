@@ -1,4 +1,7 @@
+import { Socket as NetSocket } from "node:net";
 import type { Duplex } from "node:stream";
+import { shareReads } from "./internals.ts";
+import { readBuffer } from "./read-buffer.ts";
 import type { EngineSocket } from "./socket.ts";
 
 const SOCKET = Symbol("zuruf.websocket");
@@ -10,7 +13,12 @@ interface Carrier extends Duplex {
 // One function per event for all streams, instead of closures per stream: that is a good part of what an idle connection costs.
 
 function onData(this: Carrier, chunk: Uint8Array): void {
-  this[SOCKET]!.receive(chunk, 0, chunk.length);
+  bring(this[SOCKET]!, chunk);
+}
+
+function onRead(this: Carrier, length: number): boolean {
+  this[SOCKET]!.receive(readBuffer, 0, length);
+  return true;
 }
 
 function onEnd(this: Carrier): void {
@@ -25,17 +33,32 @@ function onClose(this: Carrier): void {
   this[SOCKET]!.gone();
 }
 
+/** Copies what arrived into the shared buffer, where unmasking is fastest, and nothing of the chunk is kept. */
+function bring(socket: EngineSocket<unknown>, chunk: Uint8Array): void {
+  if (chunk.length > readBuffer.length) {
+    socket.receive(chunk, 0, chunk.length);
+    return;
+  }
+  readBuffer.set(chunk);
+  socket.receive(readBuffer, 0, chunk.length);
+}
+
 /**
  * Lets a byte stream carry a WebSocket whose handshake is done: gives the socket all that the stream does from now on.
  * @param head what has been read from the stream already.
+ * @param internals whether Node's internals may be used.
  */
-export function carry<Data>(stream: Duplex, socket: EngineSocket<Data>, head: Uint8Array): void {
+export function carry<Data>(stream: Duplex, socket: EngineSocket<Data>, head: Uint8Array, internals = false): void {
   const carrier: Carrier = stream;
-  carrier[SOCKET] = socket as EngineSocket<unknown>;
+  const carried = socket as EngineSocket<unknown>;
+  carrier[SOCKET] = carried;
   stream.on("error", onError);
   stream.on("close", onClose);
   stream.on("end", onEnd);
   socket.opened();
-  if (head.length > 0) socket.receive(head, 0, head.length);
-  stream.on("data", onData);
+  if (head.length > 0) bring(carried, head);
+  const early = stream.read() as Uint8Array | null;
+  if (early !== null) bring(carried, early);
+  if (internals && stream instanceof NetSocket && shareReads(stream, readBuffer, onRead)) stream.resume();
+  else stream.on("data", onData);
 }

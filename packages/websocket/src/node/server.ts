@@ -242,6 +242,6 @@ class EngineServer<Data> implements WebSocketServer<Data> {
       remoteAddress: request.socket.remoteAddress ?? "",
     });
     socket.sendRaw(Buffer.from(response, "latin1"));
-    return carry(stream, socket, head);
+    return carry(stream, socket, head, this.#limits.internals);
   }
 }

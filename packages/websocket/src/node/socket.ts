@@ -8,6 +8,7 @@ import { FrameBit, Opcode } from "../core/opcode.ts";
 import type { Message, Prepared, Socket } from "./api.ts";
 import { outbox } from "./outbox.ts";
 import type { Sender } from "./outbox.ts";
+import { ownBytes } from "./own-bytes.ts";
 import { assertBytes, PreparedMessage } from "./prepared.ts";
 import type { Shell } from "./shell.ts";
 
@@ -82,6 +83,11 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
   }
 
   close(code = 1000, reason = ""): void {
+    this.startClosing(code, reason);
+  }
+
+  /** As `close`, but undefined sends no code, RFC 6455 §5.5.1. */
+  startClosing(code: number | undefined, reason: string): void {
     this.#connection.close(code, reason);
     if (this.#state !== "open") return;
     this.#state = "closing";
@@ -202,7 +208,7 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
       const buffer = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
       message = buffer.toString(event.ascii ? "latin1" : "utf8", start, end);
     } else {
-      message = event.owned && end === bytes.length ? bytes : bytes.slice(start, end);
+      message = event.owned && end === bytes.length ? bytes : ownBytes(bytes, start, end);
     }
     const { handlers } = this.#shell;
     if (handlers.message === undefined) return;
