@@ -67,7 +67,7 @@ function receiveAll(wire: Wire, messages: Ring, context: boolean, total: number,
   return new Promise((resolve, reject) => {
     const reader = new MessageReader(context);
     let received = 0;
-    wire.socket.on("close", () => reject(new Error(`the server closed the connection after ${received} messages`)));
+    wire.closed = () => reject(new Error(`the server closed the connection after ${received} messages`));
     wire.receive = (chunk, length) => {
       try {
         for (const { text, payload } of reader.take(Buffer.from(chunk.subarray(0, length)))) {

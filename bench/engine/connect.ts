@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
 
 import type { Serving } from "../peers/serving.ts";
 
@@ -25,55 +25,144 @@ export function acceptOf(key: string): string {
   return createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
 }
 
-/** All sockets read into this one buffer: what arrives is counted at once and not kept. */
+/** A connection on which the handshake is done, or is being done. `receive` may be replaced at any time. */
+export interface Wire {
+  write(bytes: Buffer | string): void;
+  destroy(): void;
+  /** What the server sent after the handshake: `length` bytes of a buffer that is valid during the call only. */
+  receive: (chunk: Uint8Array, length: number) => void;
+  /** The connection has ended, for whatever reason. */
+  closed: () => void;
+}
+
+/** All of Node's sockets read into this one buffer: what arrives is counted at once and not kept. */
 const shared = Buffer.allocUnsafe(1024 * 1024);
 
-/** A connection on which the handshake is done. `receive` may be replaced at any time. */
-export interface Wire {
-  readonly socket: Socket;
-  /** What the server sent after the handshake: `length` bytes of a buffer that is valid during the call only. */
-  receive: (chunk: Buffer, length: number) => void;
+function nodeWire(port: number, source: string | undefined): Wire {
+  const socket = connect({
+    port,
+    host: "127.0.0.1",
+    ...(source === undefined ? {} : { localAddress: source }),
+    noDelay: true,
+    onread: {
+      buffer: shared,
+      callback: (length, buffer) => {
+        wire.receive(buffer, length);
+        return true;
+      },
+    },
+  });
+  const wire: Wire = {
+    write: (bytes) => void socket.write(bytes),
+    destroy: () => void socket.destroy(),
+    receive: () => {},
+    closed: () => {},
+  };
+  socket.on("error", () => socket.destroy());
+  socket.on("close", () => wire.closed());
+  return wire;
 }
+
+/** The few parts of Bun's sockets that are used here; its types are not installed. */
+interface BunSocket {
+  write(bytes: Buffer | string): number;
+  terminate(): void;
+  setNoDelay(on: boolean): void;
+}
+interface BunRuntime {
+  connect(options: {
+    hostname: string;
+    port: number;
+    socket: {
+      data(socket: BunSocket, chunk: Buffer): void;
+      open(socket: BunSocket): void;
+      drain(socket: BunSocket): void;
+      close(): void;
+      error(): void;
+      connectError(): void;
+    };
+  }): Promise<BunSocket>;
+}
+
+/** Bun's sockets cost less than Node's: the generator runs on Bun where it is installed, and so keeps up with more. */
+function bunWire(bun: BunRuntime, port: number): Wire {
+  let socket: BunSocket | undefined;
+  let waiting: Buffer[] = [];
+  const flush = (to: BunSocket): void => {
+    while (waiting.length > 0) {
+      const next = waiting[0] ?? Buffer.alloc(0);
+      const taken = to.write(next);
+      if (taken < next.length) {
+        waiting[0] = next.subarray(Math.max(0, taken));
+        return;
+      }
+      waiting.shift();
+    }
+  };
+  const wire: Wire = {
+    write(bytes) {
+      const buffer = typeof bytes === "string" ? Buffer.from(bytes) : bytes;
+      if (socket !== undefined && waiting.length === 0) {
+        const taken = socket.write(buffer);
+        if (taken < buffer.length) waiting.push(buffer.subarray(Math.max(0, taken)));
+      } else {
+        waiting.push(buffer);
+      }
+    },
+    destroy: () => socket?.terminate(),
+    receive: () => {},
+    closed: () => {},
+  };
+  const closed = (): void => {
+    waiting = [];
+    wire.closed();
+  };
+  bun
+    .connect({
+      hostname: "127.0.0.1",
+      port,
+      socket: {
+        data: (_socket, chunk) => wire.receive(chunk, chunk.length),
+        open(opened) {
+          opened.setNoDelay(true);
+          socket = opened;
+          flush(opened);
+        },
+        drain: flush,
+        close: closed,
+        error: closed,
+        connectError: closed,
+      },
+    })
+    .catch(closed);
+  return wire;
+}
+
+const { Bun } = globalThis as { Bun?: BunRuntime };
 
 /**
  * Opens one connection and does the handshake, whose answer it verifies in full.
- * @param source the address to connect from, so that one machine has ports for any number of connections.
+ * @param source the address to connect from, so that one machine has ports for any number of connections (Node only).
  */
 export function open(target: Target, source?: string): Promise<Wire> {
   return new Promise((resolve, reject) => {
     const key = randomBytes(16).toString("base64");
     let head = "";
-    let open = false;
-    const socket = connect({
-      port: target.port,
-      host: "127.0.0.1",
-      ...(source === undefined ? {} : { localAddress: source }),
-      noDelay: true,
-      onread: {
-        buffer: shared,
-        callback: (length, buffer) => {
-          if (open) {
-            wire.receive(buffer as Buffer, length);
-            return true;
-          }
-          head += (buffer as Buffer).toString("latin1", 0, length);
-          const end = head.indexOf("\r\n\r\n");
-          if (end === -1) return true;
-          open = true;
-          const problem = refused(head.slice(0, end), key, target.compression);
-          if (problem === undefined) resolve(wire);
-          else reject(new Error(problem));
-          // Nothing is sent by a measured server before it is asked; if it is, it must not be lost.
-          const early = Buffer.from(head.slice(end + 4), "latin1");
-          if (early.length > 0) queueMicrotask(() => wire.receive(early, early.length));
-          return true;
-        },
-      },
-    });
-    const wire: Wire = { socket, receive: () => {} };
-    socket.on("error", reject);
-    socket.on("close", () => reject(new Error(`the server closed the connection; it had answered: ${head}`)));
-    socket.write(upgradeRequest(target, key));
+    const wire = Bun ? bunWire(Bun, target.port) : nodeWire(target.port, source);
+    wire.closed = () => reject(new Error(`the server closed the connection; it had answered: ${head}`));
+    wire.receive = (chunk, length) => {
+      head += Buffer.from(chunk.subarray(0, length)).toString("latin1");
+      const end = head.indexOf("\r\n\r\n");
+      if (end === -1) return;
+      wire.receive = () => {};
+      const problem = refused(head.slice(0, end), key, target.compression);
+      if (problem === undefined) resolve(wire);
+      else reject(new Error(problem));
+      // Nothing is sent by a measured server before it is asked; if it is, it must not be lost.
+      const early = Buffer.from(head.slice(end + 4), "latin1");
+      if (early.length > 0) queueMicrotask(() => wire.receive(early, early.length));
+    };
+    wire.write(upgradeRequest(target, key));
   });
 }
 

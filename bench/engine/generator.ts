@@ -59,7 +59,7 @@ function fail(error: unknown): never {
 
 /** A connection that ends during a measurement makes the measurement worthless. */
 function mustStayOpen(wires: readonly Wire[]): void {
-  for (const { socket } of wires) socket.on("close", () => fail(new Error("the server closed a connection")));
+  for (const wire of wires) wire.closed = () => fail(new Error("the server closed a connection"));
 }
 
 async function echo(load: Load, target: Target, messages: Ring): Promise<Measured> {
@@ -131,7 +131,8 @@ async function handshakes(load: Load, target: Target): Promise<Measured> {
       // Closed connections keep their port in TIME-WAIT: go round many addresses.
       const wire = await open(target, `127.0.0.${2 + (number++ % 200)}`);
       measurement.count++;
-      wire.socket.destroy();
+      wire.closed = () => {};
+      wire.destroy();
     }
   };
   const workers = Array.from({ length: load.connections }, worker);

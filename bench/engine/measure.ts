@@ -4,7 +4,7 @@ import { Worker } from "../measure/process.ts";
 import type { Memory } from "../peers/serving.ts";
 import type { Checked } from "./check.ts";
 import type { Load, Measured } from "./load.ts";
-import { commandOf, loader, type Peer } from "./peers.ts";
+import { bunBinary, commandOf, loader, type Peer } from "./peers.ts";
 import type { Test } from "./tests.ts";
 
 /** The server has one core, the generator and the bench the other. */
@@ -36,12 +36,22 @@ interface Pair {
   readonly versions: Readonly<Record<string, string>>;
 }
 
+/**
+ * The generator runs on Bun where it can: cheaper sockets, so that it keeps up with the server. Handshakes and ten thousand
+ * connections need source addresses of their own, which only Node's sockets have.
+ */
+function generatorCommand({ kind }: Test): { file: string; args: string[] } {
+  const bun = kind === "echo" || kind === "fanout" ? bunBinary() : undefined;
+  if (bun !== undefined && process.env["ZURUF_BENCH_GENERATOR"] !== "node") return { file: bun, args: [generator] };
+  return { file: process.execPath, args: ["--import", loader, generator] };
+}
+
 /** Starts a fresh server and a fresh generator, so that nothing of an earlier run is left in either. */
 async function withPair<T>(peer: Peer, test: Test, use: (pair: Pair) => Promise<T>): Promise<T> {
   const mode = test.kind === "fanout" ? "fanout" : "echo";
   const command = commandOf(peer, { mode, compression: test.compression });
   const server = new Worker({ ...command, core: serverCore, ...(peer.env ? { env: peer.env } : {}) });
-  const load = new Worker({ file: process.execPath, args: ["--import", loader, generator], core: generatorCore });
+  const load = new Worker({ ...generatorCommand(test), core: generatorCore });
   try {
     const { port, versions } = await server.answer<{ port: number; versions: Record<string, string> }>(30_000);
     return await use({ server, generator: load, port, versions });

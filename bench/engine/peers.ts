@@ -35,8 +35,8 @@ export const peers: readonly Peer[] = [
   { name: "bun", title: "Bun", file: `${folder}bun.ts`, runtime: "bun" },
 ];
 
-/** Bun's package brings one binary per platform; its install script only links it, and may be blocked. */
-function bunBinary(): string | undefined {
+/** Where Bun is installed, if it is. Its package brings one binary per platform; its install script only links it, and may be blocked. */
+export function bunBinary(): string | undefined {
   const names = [`bun-${process.platform}-${process.arch}`, `bun-${process.platform}-${process.arch}-baseline`];
   return names
     .map((name) => `${folder}node_modules/@oven/${name}/bin/bun`.replace("-arm64", "-aarch64"))

@@ -13,7 +13,7 @@ export class Sender {
 
   send(count: number): void {
     const { bytes, offsets, payloads } = this.#ring;
-    this.#wire.socket.write(bytes.subarray(offsets[this.#next], offsets[this.#next + count]));
+    this.#wire.write(bytes.subarray(offsets[this.#next], offsets[this.#next + count]));
     this.#next = (this.#next + count) % payloads.length;
   }
 }
