@@ -1,0 +1,205 @@
+import {
+  type Clock,
+  CloseCode,
+  type Codec,
+  type Packet,
+  type PacketOf,
+  type Timer,
+  type WireError,
+  ZurufError,
+} from "@zuruf/protocol";
+import { type Ending, endingOfClose, endingOfError } from "./ending.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import type { Answered, Request } from "./line.ts";
+import type { Transport, TransportFactory } from "./transport.ts";
+
+export interface ConnectionSetup {
+  readonly url: string;
+  readonly codec: Codec;
+  readonly clock: Clock;
+  readonly transport: TransportFactory;
+  /** Milliseconds for all from asking for the token to `connected`. */
+  readonly timeout: number;
+  readonly heartbeat: number | undefined;
+  readonly token: (() => string | Promise<string>) | undefined;
+  readonly resume: readonly [client: string, secret: string] | undefined;
+}
+
+export interface ConnectionEvents {
+  /** Once at most: the session is there. */
+  connected(packet: PacketOf<"connected">): void;
+  /** A packet that answers no request. */
+  push(packet: Packet): void;
+  /** Once, and the last call; then unanswered requests fail. */
+  ended(ending: Ending): void;
+}
+
+export function fromWire([code, message, retryable, retryAfter]: WireError): ZurufError {
+  return new ZurufError(code, message, { retryable, retryAfter });
+}
+
+/** One life of a line to the server: token, transport, handshake, then requests with their answers and pushes, until it ends. Never reused. */
+export class Connection {
+  readonly #setup: ConnectionSetup;
+  readonly #events: ConnectionEvents;
+  readonly #pending = new Map<number, Answered>();
+  /** Beyond the server's limit of unanswered requests: sent as answers come in. */
+  readonly #queued: [request: Request, answered: Answered][] = [];
+  #window = Number.POSITIVE_INFINITY;
+  #transport: Transport | undefined;
+  #heartbeat: Heartbeat | undefined;
+  #timer: Timer;
+  #lastId = 0;
+  #over = false;
+
+  constructor(setup: ConnectionSetup, events: ConnectionEvents) {
+    this.#setup = setup;
+    this.#events = events;
+    this.#timer = setup.clock.setTimeout(
+      () => this.#end(endingOfError("timeout", new ZurufError("timeout", "the server did not answer in time"))),
+      setup.timeout,
+    );
+    void this.#open();
+  }
+
+  /** @param answered is called once; with an error at the latest when this connection ends. */
+  request(request: Request, answered: Answered): void {
+    if (this.#pending.size >= this.#window) this.#queued.push([request, answered]);
+    else this.#ask(request, answered);
+  }
+
+  #ask(request: Request, answered: Answered): void {
+    do this.#lastId = (this.#lastId % 0xffff_ffff) + 1;
+    while (this.#pending.has(this.#lastId));
+    const id = this.#lastId;
+    this.#pending.set(id, answered);
+    this.send({ ...request, id });
+  }
+
+  send(packet: Packet): void {
+    if (this.#over || this.#transport === undefined) return;
+    this.#heartbeat?.sent();
+    this.#transport.send(this.#setup.codec.encode(packet) as string | Uint8Array<ArrayBuffer>);
+  }
+
+  /** Is the server still there? Ends the connection if it does not answer within 5 s. */
+  probe(): void {
+    this.#heartbeat?.probe();
+  }
+
+  /** Ends it from this side; `ended` is not called, unanswered requests fail. */
+  close(): void {
+    this.#stop(1000, "");
+    this.#fail();
+  }
+
+  async #open(): Promise<void> {
+    const { url, codec, transport, token, resume, heartbeat } = this.#setup;
+    let credential: string | undefined;
+    try {
+      credential = await token?.();
+    } catch (error) {
+      const known = error instanceof ZurufError;
+      return this.#end(
+        endingOfError(
+          "token",
+          known ? error : new ZurufError("unavailable", "the token could not be had", { cause: error }),
+        ),
+      );
+    }
+    if (this.#over) return;
+    let line: Transport;
+    try {
+      const made = transport(url, [codec.name]);
+      // Awaited only where it must be: a line that is there already may open before the next microtask is over.
+      line = made instanceof Promise ? await made : made;
+    } catch (cause) {
+      return this.#end(
+        endingOfError("transport", new ZurufError("unavailable", "no transport to the server", { cause })),
+      );
+    }
+    if (this.#over) return line.close();
+    this.#transport = line;
+    /* oxlint-disable unicorn/prefer-add-event-listener -- four handlers make a transport that anyone can provide */
+    line.binaryType = "arraybuffer";
+    line.onopen = () => {
+      if (this.#over) return;
+      const packet: Request = {
+        type: "connect",
+        ...(credential !== undefined && { token: credential }),
+        ...(resume && { resume }),
+        ...(heartbeat !== undefined && { heartbeat }),
+      };
+      this.request(packet, (answer, error) => {
+        if (answer?.type === "connected") this.#connected(answer);
+        else if (error !== undefined) this.#end(endingOfError(error.code, error));
+      });
+    };
+    line.onmessage = ({ data }) => this.#receive(data);
+    // Listened to, because to some implementations an error that nobody listens to is an uncaught one.
+    line.onerror = () => undefined;
+    line.onclose = ({ code, reason }) => this.#end(endingOfClose(code, reason));
+    /* oxlint-enable unicorn/prefer-add-event-listener */
+  }
+
+  #connected(packet: PacketOf<"connected">): void {
+    this.#setup.clock.clearTimeout(this.#timer);
+    this.#window = packet.limits["requests"] ?? this.#window;
+    this.#heartbeat = new Heartbeat(
+      this.#setup.clock,
+      packet.heartbeat,
+      (ask) => (ask ? this.#ask({ type: "ping" }, () => undefined) : this.send({ type: "ping" })),
+      () => this.#end(endingOfError("silent", new ZurufError("timeout", "nothing was heard from the server"))),
+    );
+    this.#events.connected(packet);
+  }
+
+  #receive(data: unknown): void {
+    if (this.#over) return;
+    let packet: Packet;
+    try {
+      packet = this.#setup.codec.decode(data instanceof ArrayBuffer ? new Uint8Array(data) : (data as string));
+    } catch (cause) {
+      // Ignoring it could be a silent gap; a new connection recovers by position.
+      const error = new ZurufError("internal", "the server sent what is no packet", { cause });
+      return this.#end(endingOfError("badPacket", error));
+    }
+    this.#heartbeat?.received();
+    const id = "id" in packet && packet.type !== "direct" && packet.type !== "call" ? packet.id : undefined;
+    const answered = id === undefined ? undefined : this.#pending.get(id);
+    if (id === undefined || answered === undefined) return this.#events.push(packet);
+    this.#pending.delete(id);
+    if (packet.type === "error") answered(undefined, fromWire(packet.error));
+    else answered(packet, undefined);
+    if (this.#pending.size < this.#window) {
+      const next = this.#queued.shift();
+      if (next !== undefined) this.#ask(...next);
+    }
+  }
+
+  #end(ending: Ending): void {
+    if (this.#over) return;
+    this.#stop(CloseCode.silent, ending.reason);
+    // First, so that what fails now knows that it was the connection.
+    this.#events.ended(ending);
+    this.#fail();
+  }
+
+  /** From here on nothing of the transport counts. Waiting for its closing handshake could take as long as the silence that ended it. */
+  #stop(code: number, reason: string): void {
+    this.#over = true;
+    this.#setup.clock.clearTimeout(this.#timer);
+    this.#heartbeat?.stop();
+    const line = this.#transport;
+    if (line === undefined) return;
+    line.close(code, reason.length > 40 ? "" : reason);
+  }
+
+  #fail(): void {
+    const error = new ZurufError("unknown", "the connection ended before the answer");
+    const unanswered = [...this.#pending.values(), ...this.#queued.map(([, answered]) => answered)];
+    this.#pending.clear();
+    this.#queued.length = 0;
+    for (const answered of unanswered) answered(undefined, error);
+  }
+}

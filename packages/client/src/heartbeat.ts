@@ -1,0 +1,80 @@
+import type { Clock, Timer } from "@zuruf/protocol";
+
+/** Milliseconds that a probe, and the last moments of a silence, may take. */
+const patience = 5_000;
+
+/**
+ * Keeps both sides sure of each other (docs/protocol.md, `ping`): says "I am alive" after one interval in which nothing was sent,
+ * and finds the other side gone after two intervals and 5 s in which nothing was received.
+ */
+export class Heartbeat {
+  readonly #clock: Clock;
+  readonly #interval: number;
+  readonly #ping: (ask: boolean) => void;
+  readonly #silent: () => void;
+  #sent: number;
+  #received: number;
+  /** When an unanswered probe gives up; Infinity: no probe. */
+  #probeUntil = Number.POSITIVE_INFINITY;
+  #timer: Timer;
+  #planned = 0;
+
+  /** @param interval milliseconds; 0: no heartbeat. @param ping sends something; with `ask`, something that the other side answers. @param silent is called at most once. */
+  constructor(clock: Clock, interval: number, ping: (ask: boolean) => void, silent: () => void) {
+    this.#clock = clock;
+    this.#interval = interval > 0 ? interval : Number.POSITIVE_INFINITY;
+    this.#ping = ping;
+    this.#silent = silent;
+    this.#sent = this.#received = clock.now();
+    this.#plan();
+  }
+
+  sent(): void {
+    this.#sent = this.#clock.now();
+  }
+
+  received(): void {
+    const now = this.#clock.now();
+    this.#received = now;
+    this.#probeUntil = Number.POSITIVE_INFINITY;
+    // Browsers slow the timers of hidden pages down to one a minute, but not messages: what arrives reminds us to be heard.
+    if (now - this.#sent >= this.#interval) this.#ping(false);
+  }
+
+  /** Asks the other side whether it is there; it has 5 s to say anything. */
+  probe(): void {
+    this.#ask(this.#clock.now());
+    this.#plan();
+  }
+
+  stop(): void {
+    this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #plan(): void {
+    this.stop();
+    const silentAt = Math.min(this.#received + 2 * this.#interval + patience, this.#probeUntil);
+    this.#planned = Math.min(this.#sent + this.#interval, silentAt);
+    if (this.#planned === Number.POSITIVE_INFINITY) return;
+    this.#timer = this.#clock.setTimeout(this.#tick, Math.max(1, this.#planned - this.#clock.now()));
+  }
+
+  #ask(now: number): void {
+    this.#probeUntil = now + patience;
+    this.#ping(true);
+  }
+
+  readonly #tick = (): void => {
+    const now = this.#clock.now();
+    const overdue = now >= Math.min(this.#probeUntil, this.#received + 2 * this.#interval + patience);
+    const late = now - this.#planned > patience;
+    if (overdue && !late) return this.#silent();
+    // A timer this late means that we slept or the clock jumped, not that the other side did: ask before judging.
+    if (overdue) {
+      this.#received = now;
+      this.#ask(now);
+    } else if (now - this.#sent >= this.#interval) this.#ping(false);
+    this.#plan();
+  };
+}

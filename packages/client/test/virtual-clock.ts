@@ -1,0 +1,54 @@
+import type { Clock, Timer } from "@zuruf/protocol";
+
+interface Entry {
+  readonly at: number;
+  readonly run: () => void;
+}
+
+/** Time that passes only when told to; timers run in order, promises settle between them. */
+export class VirtualClock implements Clock {
+  #now = 1_000_000;
+  readonly #timers = new Set<Entry>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  setTimeout(run: () => void, ms: number): Timer {
+    const entry = { at: this.#now + Math.max(0, ms), run };
+    this.#timers.add(entry);
+    return entry;
+  }
+
+  clearTimeout(timer: Timer): void {
+    this.#timers.delete(timer as Entry);
+  }
+
+  get timers(): number {
+    return this.#timers.size;
+  }
+
+  async advance(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    await settled();
+    for (;;) {
+      const next = [...this.#timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
+      if (next === undefined) break;
+      this.#timers.delete(next);
+      this.#now = Math.max(this.#now, next.at);
+      next.run();
+      await settled();
+    }
+    this.#now = end;
+  }
+
+  /** Time passes, but no timer runs: the machine sleeps. */
+  sleep(ms: number): void {
+    this.#now += ms;
+  }
+}
+
+/** All promises that could settle have. */
+export async function settled(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+}
