@@ -105,16 +105,16 @@ export function dial(
       if (settled || request !== current) return;
       const status = response.statusCode ?? 0;
       try {
+        // Node takes a 101 without an upgrade for a plain response, or (below) for an interim one.
+        if (status === 101) throw notUpgraded();
         if (options.followRedirects === 0 || !REDIRECTS.has(status)) throw refused(url, response);
         follow(response, status);
       } catch (error) {
         fail(asWebSocketError(error));
       }
     });
-    // Node takes a 101 that names no protocol to upgrade to as just another interim response.
     current.on("information", ({ statusCode }) => {
-      if (statusCode === 101)
-        fail(new WebSocketError("HANDSHAKE_INVALID", "the server's 101 lacks the Upgrade header"));
+      if (statusCode === 101) fail(notUpgraded());
     });
     current.on("error", (cause) => {
       if (request !== current) return;
@@ -188,6 +188,13 @@ function refused(url: URL, response: IncomingMessage): WebSocketError {
   return new WebSocketError("HANDSHAKE_REFUSED", `${url.host}${url.pathname}: ${statusCode} ${statusMessage}`, {
     cause: { status: statusCode, headers },
   });
+}
+
+function notUpgraded(): WebSocketError {
+  return new WebSocketError(
+    "HANDSHAKE_INVALID",
+    "the server's 101 lacks `Upgrade: websocket` or `Connection: Upgrade`",
+  );
 }
 
 function asWebSocketError(error: unknown): WebSocketError {

@@ -1,12 +1,22 @@
 import { Blob } from "node:buffer";
-import type { Message, Socket } from "./api.ts";
+import type { Message } from "./api.ts";
+import type { EngineSocket } from "./socket.ts";
 
 /** What `WebSocket.send` takes; anything else is sent as its string. */
-export type Sendable = string | ArrayBufferLike | ArrayBufferView | Blob;
+export type Sendable = string | ArrayBufferLike | ArrayBufferView | BlobLike;
+
+/** A `Blob`, as Node and as the DOM type it. */
+export interface BlobLike {
+  readonly size: number;
+  readonly type: string;
+  arrayBuffer(): Promise<ArrayBuffer>;
+}
+
+type Line = Pick<EngineSocket<unknown>, "state" | "bufferedBytes" | "send" | "startClosing" | "terminate">;
 
 /** What a client sends, in order, also where a Blob has to be read first; and the count of what has not left yet. */
 export class Outgoing {
-  #socket: Socket | undefined;
+  #socket: Line | undefined;
   /** Settles once all Blobs so far, and what follows them, were sent; undefined: nothing waits for a Blob. */
   #tail: Promise<void> | undefined;
   /** Payload bytes that wait behind a Blob, itself included. */
@@ -16,7 +26,7 @@ export class Outgoing {
   /** Payload bytes that no open socket took. */
   #ignored = 0;
 
-  open(socket: Socket): void {
+  open(socket: Line): void {
     this.#socket = socket;
   }
 
@@ -40,10 +50,15 @@ export class Outgoing {
     }
   }
 
+  /** Whether the socket takes messages. */
+  get isOpen(): boolean {
+    return this.#socket?.state === "open";
+  }
+
   /** Starts the closing handshake, behind all that was sent. */
   close(code: number | undefined, reason: string): void {
-    if (this.#tail === undefined) this.#socket?.close(code, reason);
-    else this.#follow(() => this.#socket?.close(code, reason));
+    if (this.#tail === undefined) this.#close(code, reason);
+    else this.#follow(() => this.#close(code, reason));
   }
 
   terminate(): void {
@@ -57,7 +72,7 @@ export class Outgoing {
       this.#give(message, size);
     } else {
       this.#behind += size;
-      const kept = typeof message === "string" ? message : message.slice();
+      const kept = typeof message === "string" ? message : new Uint8Array(message); // not `slice`: a Buffer's shares its memory
       this.#follow(() => {
         this.#behind -= size;
         this.#give(kept, size);
@@ -65,7 +80,7 @@ export class Outgoing {
     }
   }
 
-  #read(blob: Blob): void {
+  #read(blob: BlobLike): void {
     const { size } = blob;
     this.#behind += size;
     const reading = blob.arrayBuffer();
@@ -90,9 +105,14 @@ export class Outgoing {
     this.#tail = tail;
   }
 
+  #close(code: number | undefined, reason: string): void {
+    if (this.#socket?.bufferedBytes === 0) this.#given = 0; // from here on, only the close frame waits
+    this.#socket?.startClosing(code, reason);
+  }
+
   #give(message: Message, size: number): void {
     const socket = this.#socket;
-    if (socket === undefined || socket.state !== "open") {
+    if (socket?.state !== "open") {
       this.#ignored += size;
       return;
     }
@@ -102,14 +122,9 @@ export class Outgoing {
   }
 }
 
-function asMessage(data: ArrayBufferLike | ArrayBufferView): Message {
+function asMessage(data: unknown): Message {
   if (data instanceof Uint8Array) return data;
   if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return new Uint8Array(data);
-  return asString(data);
-}
-
-/** Callers without types may pass anything: Web IDL converts. */
-function asString(data: unknown): string {
-  return String(data);
+  return String(data); // callers without types may pass anything: Web IDL converts
 }

@@ -1,5 +1,5 @@
 import { Socket as NetSocket } from "node:net";
-import type { Handlers, Message, Socket } from "./api.ts";
+import type { Handlers, Message } from "./api.ts";
 import { carry } from "./carry.ts";
 import type { Dialled } from "./client-dial.ts";
 import { freshMask } from "./client-mask.ts";
@@ -58,7 +58,7 @@ export function clientSocket(
   dialled: Dialled,
   limits: ServerLimits,
   events: ClientEvents,
-): { readonly socket: Socket<ClientEvents>; start(): void } {
+): { readonly socket: EngineSocket<ClientEvents>; start(): void } {
   const { stream, head, protocol, extensions } = dialled;
   let remoteAddress = "";
   if (stream instanceof NetSocket) {

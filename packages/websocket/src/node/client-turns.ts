@@ -6,7 +6,7 @@
  */
 export class Turns {
   readonly #target: EventTarget;
-  #waiting: (() => Event)[] = [];
+  #waiting: (() => Event | undefined)[] = [];
   #next = 0;
   /** A turn is being taken, or its promises are being settled. */
   #taken = false;
@@ -15,16 +15,22 @@ export class Turns {
     this.#target = target;
   }
 
-  /** Dispatches what `make` makes, when it is its turn. */
-  give(make: () => Event): void {
+  /** Whether no event waits for its turn. */
+  get none(): boolean {
+    return this.#next === this.#waiting.length;
+  }
+
+  /** Dispatches what `make` makes, if anything, when it is its turn. */
+  give(make: () => Event | undefined): void {
     if (this.#taken) this.#waiting.push(make);
     else this.#take(make);
   }
 
-  #take(make: () => Event): void {
+  #take(make: () => Event | undefined): void {
     this.#taken = true;
     queueMicrotask(this.#settle);
-    this.#target.dispatchEvent(make());
+    const event = make();
+    if (event !== undefined) this.#target.dispatchEvent(event);
   }
 
   // Ticks run only once no microtask is left.

@@ -94,6 +94,8 @@ export class WebSocket extends EventTarget {
 
   /** CONNECTING 0, OPEN 1, CLOSING 2, CLOSED 3. */
   get readyState(): 0 | 1 | 2 | 3 {
+    // The peer has started the closing handshake, and all that it sent before was seen.
+    if (this.#readyState === WebSocket.OPEN && !this.#outgoing.isOpen && this.#turns.none) return WebSocket.CLOSING;
     return this.#readyState;
   }
 
@@ -215,7 +217,13 @@ export class WebSocket extends EventTarget {
     this.#protocol = dialled.protocol;
     this.#extensions = dialled.extensions;
     const opened = clientSocket(dialled, options.limits, {
-      message: (message) => this.#turns.give(() => new MessageEvent(this.#received(message), this.#url.origin)),
+      message: (message) => {
+        this.#turns.give(() => {
+          // WebSockets Standard, § 4: what arrives after `close` was called is not shown.
+          if (this.#readyState !== WebSocket.OPEN) return undefined;
+          return new MessageEvent(this.#received(message), this.#url.origin);
+        });
+      },
       failed: (error) => this.#failed(error),
       closed: (code, reason) => this.#closed(code !== ReportedCloseCode.abnormal, code, reason),
     });
