@@ -5,6 +5,8 @@ export type Field = keyof typeof limits;
 /** Everything the page says, in one language. */
 export interface Texts {
   readonly language: "en" | "de";
+  /** The visitor's own variety of the language (`en-GB`): how dates and times are written. */
+  readonly locale: string;
   readonly title: string;
   readonly tagline: string;
   readonly form: string;
@@ -49,6 +51,7 @@ export interface Texts {
 
 const en: Texts = {
   language: "en",
+  locale: "en",
   title: "Guestbook",
   tagline: "Write a few words. Everyone who has this page open sees them at once.",
   form: "Write in the guestbook",
@@ -96,6 +99,7 @@ const en: Texts = {
 
 const de: Texts = {
   language: "de",
+  locale: "de",
   title: "Gästebuch",
   tagline: "Schreib ein paar Worte. Alle, die diese Seite offen haben, sehen sie sofort.",
   form: "Ins Gästebuch schreiben",
@@ -145,8 +149,8 @@ const de: Texts = {
 export function textsFor(languages: readonly string[]): Texts {
   for (const language of languages) {
     const primary = language.toLowerCase().split("-", 1)[0];
-    if (primary === "de") return de;
-    if (primary === "en") return en;
+    if (primary === "de") return { ...de, locale: language };
+    if (primary === "en") return { ...en, locale: language };
   }
   return en;
 }

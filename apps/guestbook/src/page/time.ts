@@ -11,10 +11,11 @@ const steps: readonly (readonly [unit: Intl.RelativeTimeFormatUnit, seconds: num
   ["minute", 60],
 ];
 
-export function timeWords(language: string, justNow: string): TimeWords {
-  const ago = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
-  const date = new Intl.DateTimeFormat(language, { dateStyle: "long" });
-  const exact = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "medium" });
+/** @param locale a BCP 47 tag, such as a browser gives. */
+export function timeWords(locale: string, justNow: string): TimeWords {
+  const ago = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
+  const date = new Intl.DateTimeFormat(locale, { dateStyle: "long" });
+  const exact = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "medium" });
   return {
     relative(time, now) {
       const seconds = (now - time) / 1000;
