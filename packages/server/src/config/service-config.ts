@@ -1,0 +1,45 @@
+import type { ChannelConfig } from "./channels.ts";
+
+export const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** A service's settings, all decided. Times are in milliseconds. `options.ts` has the words, defaults and limits of each. */
+export interface ServiceSettings {
+  /** TCP port; 0: any free one. */
+  readonly port: number;
+  /** Address to listen on. */
+  readonly host: string;
+  /** `memory`, or a broker's URL. */
+  readonly backplane: string;
+  /** Server processes behind the one port. */
+  readonly instances: number;
+  /** This instance's name; undefined: `i1-` and a random word. */
+  readonly instance: string | undefined;
+  /** File of the application module. */
+  readonly app: string | undefined;
+  /** Folder whose files are served at `/`. */
+  readonly static: string | undefined;
+  /** Path of the Zuruf protocol's WebSocket. */
+  readonly path: string;
+  /** Whether `/echo`, a plain WebSocket that echoes, is served. */
+  readonly echo: boolean;
+  /** Exact origins whose pages may connect; empty: the page's own origin only. */
+  readonly origins: readonly string[];
+  /** Addresses and CIDR ranges whose `X-Forwarded-…` headers are believed. */
+  readonly trustedProxies: readonly string[];
+  /** Options by channel pattern. */
+  readonly channels: Readonly<Record<string, ChannelConfig>>;
+  /** New connections per second and address; 0: no limit. */
+  readonly connectionRate: number;
+  /** New connections that an address may open at once before `connectionRate` counts. */
+  readonly connectionBurst: number;
+  /** Open connections per instance; 0: no limit. */
+  readonly maxConnections: number;
+  /** How long a stopping instance says that it is not ready before it stops listening. */
+  readonly drainDelay: number;
+  /** The longest time over which a stopping instance spreads the closing of its connections. */
+  readonly drainWindow: number;
+  /** Whether `/readyz` stays 200, saying `degraded`, while the broker cannot be reached. */
+  readonly readyWhenDegraded: boolean;
+  readonly logLevel: LogLevel;
+}

@@ -1,0 +1,161 @@
+import { randomBytes } from "node:crypto";
+import type { Server as HttpServer } from "node:http";
+import type { Server as HttpsServer } from "node:https";
+import { Hub, memoryBackplane, type ChannelOptions, type Hooks, type HubStatus, type Position } from "@zuruf/hub";
+import { systemClock } from "@zuruf/protocol";
+import type { WebSocketServer } from "@zuruf/websocket";
+import { admission, type Admission } from "./admission.ts";
+import { checkSettings } from "./config/load.ts";
+import { oneLine, ServerError } from "./errors.ts";
+import { instanceName } from "./instance-name.ts";
+import { stderrLogger, type Logger } from "./log.ts";
+import { proxies } from "./proxies.ts";
+import { webSocketTransport, type Line } from "./websocket-transport.ts";
+import type { CloseOptions, ServerOptions, Zuruf } from "./zuruf.ts";
+
+/** The longest time over which closes are spread, and the share of it that each connection asks for; in milliseconds. */
+const longestWindow = 10_000;
+const windowPerConnection = 20;
+
+/** Makes a real-time server to embed: `attach` it to an `http.Server`. @throws ServerError badConfig for an option with a bad value. */
+export function createServer(options: ServerOptions = {}): Zuruf {
+  return new ZurufServer(options);
+}
+
+type Phase = "new" | "starting" | "serving" | "failed" | "draining" | "closed";
+
+/** `createServer`'s server, with what a whole service needs besides: `admit` for its other WebSockets, and `drain`. */
+export class ZurufServer implements Zuruf {
+  readonly instance: string;
+  /** The rules for new connections; shared by every path, so that an address's connections count together. */
+  readonly admit: Admission;
+  readonly #hub: Hub;
+  readonly #engine: WebSocketServer<Line>;
+  readonly #path: string;
+  readonly #logger: Logger;
+  readonly #closers: (() => Promise<void> | void)[] = [];
+  #phase: Phase = "new";
+  #wantsHeaders = false;
+  #started: Promise<void> | undefined;
+  #drained: Promise<void> | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: ServerOptions) {
+    const { backplane, channels, limits, logger, ...rest } = options;
+    const settings = checkSettings(rest);
+    this.instance = settings.instance ?? instanceName();
+    this.#path = settings.path;
+    this.#logger = logger ?? stderrLogger("warn", this.instance);
+    this.#hub = new Hub({
+      backplane: backplane ?? memoryBackplane(),
+      instance: this.instance,
+      clock: systemClock,
+      random: { bytes: (count) => randomBytes(count) },
+      log: (level, message, fields) => this.#logger[level](fields ?? {}, message),
+      ...(channels === undefined ? {} : { channels }),
+      ...(limits === undefined ? {} : { limits }),
+    });
+    this.admit = admission(
+      settings,
+      proxies(settings.trustedProxies),
+      () => this.#hub.status().connections,
+      () => (this.#phase === "serving" ? undefined : this.#phase === "new" ? "starting" : this.#phase),
+    );
+    this.#engine = webSocketTransport(this.#hub, this.admit, () => this.#wantsHeaders);
+  }
+
+  channel(pattern: string, options: ChannelOptions): void {
+    this.#hub.channel(pattern, options);
+  }
+  onConnect(hook: Required<Hooks>["connect"]): void {
+    this.#wantsHeaders = true;
+    this.#hub.onConnect(hook);
+  }
+  onSubscribe(hook: Required<Hooks>["subscribe"]): void {
+    this.#hub.onSubscribe(hook);
+  }
+  onPublish(hook: Required<Hooks>["publish"]): void {
+    this.#hub.onPublish(hook);
+  }
+  onDisconnect(hook: Required<Hooks>["disconnect"]): void {
+    this.#hub.onDisconnect(hook);
+  }
+
+  async publish(
+    channel: string,
+    data: unknown,
+    options: { readonly key?: string } = {},
+  ): Promise<Position | undefined> {
+    await this.start();
+    return this.#hub.publish(channel, data, options);
+  }
+  async position(channel: string): Promise<Position> {
+    await this.start();
+    return this.#hub.position(channel);
+  }
+  status(): HubStatus {
+    return this.#hub.status();
+  }
+
+  attach(server: HttpServer | HttpsServer): void {
+    this.#engine.attach(server, { path: this.#path });
+    this.start().catch((error: unknown) => {
+      this.#logger.error({ err: error }, `zuruf cannot start: ${oneLine(error)}`);
+    });
+  }
+
+  start(): Promise<void> {
+    this.#started ??= this.#start();
+    return this.#started;
+  }
+
+  async #start(): Promise<void> {
+    if (this.#phase !== "new") throw new ServerError("closed", "the server is closed; make another with createServer");
+    this.#phase = "starting";
+    try {
+      await this.#hub.start();
+    } catch (error) {
+      this.#phase = "failed";
+      throw new ServerError("backplaneFailed", oneLine(error), error);
+    }
+    if (this.#phase === "starting") this.#phase = "serving";
+  }
+
+  onClose(run: () => Promise<void> | void): void {
+    this.#closers.push(run);
+  }
+
+  /** The first half of `close`: takes no more connections and ends those that are open. Once: further calls return the first one's promise. */
+  drain(options: CloseOptions = {}): Promise<void> {
+    this.#drained ??= this.#drain(options.within ?? longestWindow);
+    return this.#drained;
+  }
+
+  async #drain(longest: number): Promise<void> {
+    // A start in progress must end first: what it opens, close() closes. Its failure is its caller's.
+    await this.#started?.catch(() => undefined);
+    this.#phase = "draining";
+    await this.#hub.drain({ within: Math.min(longest, this.#hub.status().connections * windowPerConnection) });
+    await this.#engine.close({ code: 1001, reason: "draining", within: 1000 });
+  }
+
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closed ??= this.#close(options);
+    return this.#closed;
+  }
+
+  async #close(options: CloseOptions): Promise<void> {
+    await this.drain(options);
+    const failures: unknown[] = [];
+    for (const run of this.#closers.toReversed())
+      try {
+        await run();
+      } catch (error) {
+        failures.push(error); // the others still get their turn
+      }
+    await this.#hub.close();
+    this.#phase = "closed";
+    if (failures.length > 0)
+      throw failures.length === 1 ? failures[0] : new AggregateError(failures, failures.map(oneLine).join("; "));
+  }
+}

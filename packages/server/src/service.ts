@@ -1,0 +1,186 @@
+import { statSync } from "node:fs";
+import { createServer as createHttpServer, type RequestListener } from "node:http";
+import { resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import fastifyStatic from "@fastify/static";
+import type { Backplane } from "@zuruf/hub";
+import { fastify, type FastifyBaseLogger, type FastifyInstance } from "fastify";
+import { loadApplication, runApplication, type Application } from "./application.ts";
+import { openBackplane } from "./backplanes.ts";
+import { checkSettings } from "./config/load.ts";
+import type { ServiceSettings } from "./config/service-config.ts";
+import { ZurufServer } from "./create-server.ts";
+import { echoServer } from "./echo.ts";
+import { ServerError } from "./errors.ts";
+import { gate } from "./http/gate.ts";
+import { finish, listen, urlOf } from "./http/listen.ts";
+import { instanceName } from "./instance-name.ts";
+import { stderrLogger } from "./log.ts";
+import { serving, type InstanceHealth } from "./readiness.ts";
+import type { ServerOptions, Zuruf } from "./zuruf.ts";
+
+/** How `startService` makes a service: the settings of `zuruf serve`, where a program can also give things instead of their names. */
+export interface ServiceConfig extends Partial<Omit<ServiceSettings, "app" | "backplane" | "instances">> {
+  /** The application, or its module's file. */
+  readonly app?: Application | string | undefined;
+  /** The backplane, or its URL, or `memory`. */
+  readonly backplane?: Backplane | string;
+}
+
+/** Where an instance stands among others behind the same port; an instance on its own needs none of it. */
+export interface Membership {
+  /** All instances behind the port, this one with what it says of itself. */
+  health(own: InstanceHealth): Promise<readonly InstanceHealth[]>;
+  /** Told once the port is bound. */
+  bound?(port: number): void;
+  /** Binds the port only when everything is ready, because others serve it meanwhile. */
+  readonly bindLast: boolean;
+}
+
+/** A running service. */
+export interface Service {
+  /** Such as `http://127.0.0.1:8080`. */
+  readonly url: string;
+  readonly port: number;
+  readonly zuruf: Zuruf;
+  /** What this instance says of itself now. */
+  health(): InstanceHealth;
+  /**
+   * Stops gracefully: not ready, then no new connections, then the open ones closed spread over `drainWindow`, then requests in progress
+   * finished (5 s), then the application closed, then the backplane left. Once: further calls return the first one's promise.
+   */
+  close(): Promise<void>;
+}
+
+/** How long requests in progress may take when the service stops, in milliseconds. */
+const requestsWithin = 5000;
+
+const alone: Membership = { health: async (own) => [own], bindLast: false };
+
+/**
+ * Starts one instance of the whole service: channels on `path`, `/echo`, `/healthz`, `/readyz`, static files and an application.
+ * The port is bound first, so that a slow start cannot lose it; until the start is done it answers 503.
+ * @throws ServerError with one line that says what to do; nothing is left running then.
+ */
+export async function startService(config: ServiceConfig = {}, membership: Membership = alone): Promise<Service> {
+  const { app, backplane = "memory", ...rest } = config;
+  const settings = checkSettings(typeof backplane === "string" ? { ...rest, backplane } : rest);
+  const undo: (() => Promise<unknown>)[] = [];
+  try {
+    return await start(settings, app, backplane, membership, undo);
+  } catch (error) {
+    // The reason for giving up is what counts: what else fails on the way down is its consequence.
+    for (const step of undo.toReversed()) await step().catch(() => undefined);
+    throw error;
+  }
+}
+
+async function start(
+  settings: ServiceSettings,
+  app: Application | string | undefined,
+  backplane: Backplane | string,
+  membership: Membership,
+  undo: (() => Promise<unknown>)[],
+): Promise<Service> {
+  const { host, logLevel, trustedProxies, readyWhenDegraded } = settings;
+  const instance = settings.instance ?? instanceName();
+  const logger = stderrLogger(logLevel, instance);
+  const began = performance.now();
+  let phase: "starting" | "serving" | "draining" = "starting";
+  let zuruf: ZurufServer | undefined;
+
+  const health = (): InstanceHealth => {
+    const status = zuruf?.status();
+    return {
+      name: instance,
+      state:
+        phase === "serving" && status !== undefined
+          ? serving(status, Date.now())
+          : phase === "draining"
+            ? phase
+            : "starting",
+      connections: status?.connections ?? 0,
+      backplane: status?.backplane ?? "down",
+      uptime: Math.floor((performance.now() - began) / 1000),
+      restarts: 0,
+    };
+  };
+
+  const front = gate({ instance, readyWhenDegraded, health: () => membership.health(health()) });
+  const server = createHttpServer({ headersTimeout: 10_000, connectionsCheckingInterval: 5000 }, front.listener);
+  let port = settings.port;
+  const bind = async (): Promise<void> => {
+    port = await listen(server, host, settings.port);
+    membership.bound?.(port);
+  };
+  undo.push(() => finish(server, 0));
+  if (!membership.bindLast) await bind();
+
+  const application = typeof app === "string" ? (await loadApplication(app)).default : app;
+  zuruf = new ZurufServer({
+    ...serverOptions(settings),
+    instance,
+    logger,
+    backplane: typeof backplane === "string" ? await openBackplane(backplane) : backplane,
+  });
+  const running = zuruf;
+  undo.push(() => running.close({ within: 0 }));
+  await running.start();
+
+  let handle: RequestListener | undefined;
+  const fastifyLogger: FastifyBaseLogger = logger;
+  const http: FastifyInstance = fastify({
+    loggerInstance: fastifyLogger,
+    ...(trustedProxies.length > 0 ? { trustProxy: [...trustedProxies] } : {}),
+    serverFactory: (listener) => {
+      handle = listener;
+      return server;
+    },
+  });
+  undo.push(() => http.close());
+  if (settings.static !== undefined) await serveFolder(http, settings.static);
+  if (application !== undefined) await runApplication(() => application(running, http));
+  await runApplication(async () => void (await http.ready()));
+
+  const echo = settings.echo ? echoServer(running.admit) : undefined;
+  echo?.attach(server, { path: "/echo" });
+  running.attach(server);
+  if (handle !== undefined) front.open(handle);
+  phase = "serving";
+  if (membership.bindLast) await bind();
+
+  const stop = async (): Promise<void> => {
+    phase = "draining";
+    if (settings.drainDelay > 0) await delay(settings.drainDelay);
+    const finished = finish(server, requestsWithin);
+    await Promise.all([
+      running.drain({ within: settings.drainWindow }),
+      echo?.close({ code: 1001, reason: "draining", within: 1000 }),
+    ]);
+    await finished;
+    await http.close();
+    await running.close();
+  };
+  let stopped: Promise<void> | undefined;
+  return {
+    url: urlOf(host, port),
+    port,
+    zuruf: running,
+    health,
+    close: () => (stopped ??= stop()),
+  };
+}
+
+/** The settings that the embedded server knows too. */
+function serverOptions(settings: ServiceSettings): ServerOptions {
+  const { channels, path, origins, trustedProxies, connectionRate, connectionBurst, maxConnections } = settings;
+  return { channels, path, origins, trustedProxies, connectionRate, connectionBurst, maxConnections };
+}
+
+async function serveFolder(http: FastifyInstance, folder: string): Promise<void> {
+  const root = resolve(folder);
+  if (!statSync(root, { throwIfNoEntry: false })?.isDirectory())
+    throw new ServerError("badConfig", `--static ${folder}: no such folder`);
+  // Not decorating replies leaves `reply.sendFile` to the application, which may serve files of its own.
+  await http.register(fastifyStatic, { root, decorateReply: false });
+}
