@@ -90,7 +90,7 @@ export class RedisBackplane implements Backplane {
     }
   }
 
-  subscribe(channels: readonly string[]): Promise<void> {
+  async subscribe(channels: readonly string[]): Promise<void> {
     return this.#limit(this.#connected().subscribe(channels.map((c) => this.#names.announcements(c))), "unavailable");
   }
 
@@ -231,7 +231,7 @@ export class RedisBackplane implements Backplane {
    * Sends a command to the server that has `key`. What Redis says it did not run is sent again, where it is to go, until the deadline.
    * Rejects with `late` where it is not known whether it ran, else with `notStored` for a publication, `unavailable` for a question.
    */
-  #send(
+  async #send(
     key: string,
     command: (string | Buffer)[] | ((server: RedisServer, whole: boolean) => (string | Buffer)[]),
     late: BackplaneErrorCode,

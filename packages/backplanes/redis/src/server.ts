@@ -36,6 +36,7 @@ export class RedisServer {
   readonly #events: ServerEvents;
   readonly #onMessage: (payload: Buffer, channel: Buffer) => void;
   readonly #onControl: (payload: Buffer) => void;
+  readonly #noticers = new Set<Set<string>>();
   #over = false;
   #canary: { readonly channel: string; timer: NodeJS.Timeout | undefined } | undefined;
   #sent = 0;
@@ -93,6 +94,7 @@ export class RedisServer {
     this.#onControl = (payload) => events.control(payload);
     subscriptions.on("sharded-channel-moved", (channel: string) => {
       if (this.#over) return;
+      for (const dropped of this.#noticers) dropped.add(channel);
       if (this.#canary?.channel === channel) {
         clearTimeout(this.#canary.timer);
         this.#canary = undefined;
@@ -105,15 +107,28 @@ export class RedisServer {
     return !this.#over;
   }
 
-  /** `channels` are Pub/Sub names; on a cluster all of one slot. */
-  subscribe(channels: string[]): Promise<void> {
-    return this.#subscriptions.sSubscribe(channels, this.#onMessage, true);
+  /**
+   * `channels` are Pub/Sub names; on a cluster all of one slot. Resolves with those that the server dropped again meanwhile:
+   * a slot may move on between its answer and the moment at which this is heard of.
+   */
+  async subscribe(channels: string[]): Promise<ReadonlySet<string>> {
+    return this.#noticing(this.#subscriptions.sSubscribe(channels, this.#onMessage, true));
+  }
+  async subscribeControl(channels: string[]): Promise<ReadonlySet<string>> {
+    return this.#noticing(this.#subscriptions.sSubscribe(channels, this.#onControl, true));
+  }
+  async #noticing(subscribing: Promise<void>): Promise<ReadonlySet<string>> {
+    const dropped = new Set<string>();
+    this.#noticers.add(dropped);
+    try {
+      await subscribing;
+      return dropped;
+    } finally {
+      this.#noticers.delete(dropped);
+    }
   }
   unsubscribe(channels: string[]): Promise<void> {
     return this.#subscriptions.sUnsubscribe(channels, this.#onMessage, true);
-  }
-  subscribeControl(channels: string[]): Promise<void> {
-    return this.#subscriptions.sSubscribe(channels, this.#onControl, true);
   }
 
   /** Sends something to itself through both connections, again and again; breaks when it does not come back. Replaces the canary before. */
@@ -135,8 +150,8 @@ export class RedisServer {
     const tick = (): void => {
       if (this.#over || this.#canary !== canary) return;
       const now = performance.now();
-      // When this process itself stood still, what came back may wait to be read: that proves nothing against the server.
-      if (due !== 0 && now - due > canaryEvery) waitingSince = now;
+      // Time in which this process itself stood still proves nothing against the server: its answer may wait to be read.
+      if (due !== 0) waitingSince = Math.min(now, waitingSince + Math.max(0, now - due));
       if (this.#heard === this.#sent) waitingSince = now;
       else if (now - waitingSince > canaryWithin) {
         this.break(`it delivered nothing for ${Math.round(now - waitingSince)} ms`);

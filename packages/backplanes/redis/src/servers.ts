@@ -8,6 +8,8 @@ import { discover, type Topology } from "./topology.ts";
 
 /** Time for one connection or one question while connecting, in milliseconds: less than a call's deadline, so that the next server gets its turn. */
 const connectDeadline = 3000;
+/** How often the picture of a cluster is compared with the cluster itself, should all signs of a move have been missed; milliseconds. */
+const compareEvery = 3000;
 const backoff = { first: 50, most: 2000 };
 
 /** What the servers report. Calls never overlap `start`. */
@@ -42,6 +44,7 @@ export class Servers {
   #repairing = false;
   #again = false;
   #wake: (() => void) | undefined;
+  #compare: NodeJS.Timeout | undefined;
 
   constructor(driver: Driver, target: Target, instance: string, names: Names, events: ServersEvents) {
     this.#driver = driver;
@@ -62,6 +65,7 @@ export class Servers {
       throw explain(this.#target.seeds.map(printAddress).join(","), error);
     }
     this.#up = true;
+    this.#compareLater();
     this.#events.up();
   }
 
@@ -137,11 +141,11 @@ export class Servers {
   }
 
   async #placePart(server: RedisServer, part: string[]): Promise<void> {
-    await server.subscribe(part);
+    const dropped = await server.subscribe(part);
     const unwanted: string[] = [];
     for (const channel of part) {
-      if (this.#wanted.has(channel)) this.#wanted.set(channel, server);
-      else unwanted.push(channel);
+      if (!this.#wanted.has(channel)) unwanted.push(channel);
+      else if (!dropped.has(channel)) this.#wanted.set(channel, server);
     }
     if (unwanted.length > 0 && server.live) await server.unsubscribe(unwanted);
   }
@@ -203,6 +207,12 @@ export class Servers {
       }
     }
     this.#repairing = false;
+    this.#compareLater();
+  }
+
+  #compareLater(): void {
+    clearTimeout(this.#compare);
+    if (this.cluster && !this.#closed) this.#compare = setTimeout(() => this.refresh(), compareEvery);
   }
 
   #pause(ms: number): Promise<void> {
@@ -217,8 +227,7 @@ export class Servers {
 
   /** Makes everything as it should be; resolves with the channels whose subscriptions were made anew. */
   async #settle(): Promise<string[]> {
-    const known = [...this.#servers.values()].map((server) => server.address);
-    const topology = await discover(this.#driver, this.#target, connectDeadline, known);
+    const topology = await discover(this.#driver, this.#target, connectDeadline, [...this.#servers.values()]);
     for (const name of this.#servers.keys()) {
       // A server that holds no slot any more; its subscriptions are placed anew below.
       if (!topology.servers.has(name)) void this.#retire(name);
@@ -257,11 +266,15 @@ export class Servers {
     const all: Promise<void>[] = [this.#place(this.#wanted.keys())];
     for (const channel of this.#control) {
       const server = this.at(channel);
-      if (this.#controlAt.get(channel) !== server)
-        all.push(server.subscribeControl([channel]).then(() => void this.#controlAt.set(channel, server)));
+      if (this.#controlAt.get(channel) !== server) all.push(this.#attachControl(server, channel));
     }
     for (const server of this.#servers.values()) all.push(server.watch(this.#canaryFor(server)));
     await Promise.all(all);
+  }
+
+  async #attachControl(server: RedisServer, channel: string): Promise<void> {
+    const dropped = await server.subscribeControl([channel]);
+    if (!dropped.has(channel)) this.#controlAt.set(channel, server);
   }
 
   /** A Pub/Sub channel whose slot is on this server. */
@@ -316,6 +329,7 @@ export class Servers {
     if (this.#closed) return;
     this.#closed = true;
     this.#wake?.();
+    clearTimeout(this.#compare);
     await Promise.all([...this.#servers.values()].map((server) => server.close(ms)));
     this.#servers.clear();
     this.#wanted.clear();

@@ -12,18 +12,33 @@ export interface Topology {
   serverOf(slot: number): string | undefined;
 }
 
-/** Asks who is who. `known` are servers that answered before: a cluster may have moved away from all of its seeds. */
+/** A connection that is there already, and can be asked. */
+export interface Known {
+  readonly address: Address;
+  readonly commands: Client;
+}
+
+/** Asks who is who: of a cluster whom it knows, for it may have moved away from all of its seeds; then the seeds. */
 export async function discover(
   driver: Driver,
   target: Target,
   deadline: number,
-  known: readonly Address[] = [],
+  known: readonly Known[] = [],
 ): Promise<Topology> {
   const [seed] = target.seeds;
   if (seed === undefined) throw new BackplaneError("unusable", "the Redis URL names no host");
   if (target.kind === "server") return single(seed);
   if (target.kind === "sentinel") return single(await askSentinels(driver, target, deadline));
-  return askCluster(driver, target, deadline, known);
+  // Anyone, so that one whose own picture is old does not decide for ever.
+  const someone = known[Math.floor(Math.random() * known.length)];
+  if (someone !== undefined) {
+    try {
+      return await askSlots(someone.commands, someone.address, deadline);
+    } catch {
+      // It is on its way out, which its owner will hear; the seeds may know more.
+    }
+  }
+  return askCluster(driver, target, deadline);
 }
 
 export function single(address: Address): Topology {
@@ -85,19 +100,17 @@ async function askSentinels(driver: Driver, target: Target, deadline: number): P
   );
 }
 
-async function askCluster(
-  driver: Driver,
-  target: Target,
-  deadline: number,
-  known: readonly Address[],
-): Promise<Topology> {
+async function askCluster(driver: Driver, target: Target, deadline: number): Promise<Topology> {
   const settings = { credentials: target.credentials, tls: target.tls, database: 0, deadline };
   return askEach(
-    [...known, ...target.seeds],
+    target.seeds,
     (address) => connect(driver, address, "zuruf:topology", settings, ignore),
-    async (client, address) =>
-      readSlots(await answerWithin(client.sendCommand(["CLUSTER", "SLOTS"]), deadline), address),
+    (client, address) => askSlots(client, address, deadline),
   );
+}
+
+async function askSlots(client: Client, address: Address, deadline: number): Promise<Topology> {
+  return readSlots(await answerWithin(client.sendCommand(["CLUSTER", "SLOTS"]), deadline), address);
 }
 
 /** CLUSTER SLOTS: `[first, last, [host, port, id, …], replicas…]` per range. */

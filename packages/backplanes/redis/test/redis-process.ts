@@ -1,4 +1,6 @@
 /** A real redis-server that a test may stop, kill, freeze and start again on the same port with the same data. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import {
   freePort,
   probeTcp,
@@ -25,9 +27,11 @@ export class RedisProcess {
   readonly url: string;
   readonly #folder: string;
   readonly #options: readonly string[];
+  readonly #file: readonly string[];
   #process: ServerProcess | undefined;
 
-  private constructor(port: number, folder: string, options: readonly string[]) {
+  private constructor(port: number, folder: string, options: readonly string[], file: readonly string[] = []) {
+    this.#file = file;
     this.port = port;
     this.url = `redis://127.0.0.1:${port}`;
     this.#folder = folder;
@@ -43,10 +47,21 @@ export class RedisProcess {
     return redis;
   }
 
+  /** A Sentinel of its own that watches a primary under the name `main`, and gives it up after half a second. */
+  static async startSentinel(primary: number): Promise<RedisProcess> {
+    const folder = await temporaryFolder("sentinel");
+    const file = join(folder, "sentinel.conf");
+    const watch = ["down-after-milliseconds main 500", "failover-timeout main 2000"].map((line) => `sentinel ${line}`);
+    await writeFile(file, [`sentinel monitor main 127.0.0.1 ${primary} 1`, ...watch, ""].join("\n"));
+    const redis = new RedisProcess(await freePort(), folder, ["--sentinel"], [file]);
+    await redis.start();
+    return redis;
+  }
+
   async start(): Promise<void> {
     if (redisServer === undefined) throw new Error("redis-server is not installed");
     const own = ["--port", `${this.port}`, "--bind", "127.0.0.1", "--dir", this.#folder];
-    this.#process = startProcess(redisServer, [...own, ...this.#options]);
+    this.#process = startProcess(redisServer, [...this.#file, ...own, ...this.#options]);
     await untilReady(this.#process, () => probeTcp(this.port, "PING\r\n", "PONG"), 10_000);
   }
 
