@@ -1,10 +1,14 @@
-import type { IncomingMessage, Server } from "node:http";
+import type { EventEmitter } from "node:events";
+import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { refuse } from "./refuse.ts";
 import { splitTarget } from "./request.ts";
 
 /** Takes over one upgrade request. */
 export type UpgradeTaker = (request: IncomingMessage, stream: Duplex, head: Buffer) => void;
+
+/** Any server with an `upgrade` event. */
+type UpgradeSource = EventEmitter;
 
 interface Routes {
   /** By path; `""` takes every path that no other does. */
@@ -15,7 +19,7 @@ interface Routes {
 const EVERY_PATH = "";
 
 /** Several engines may serve one http.Server: they share one listener. */
-const routesOf: WeakMap<Server, Routes> = new WeakMap();
+const routesOf: WeakMap<UpgradeSource, Routes> = new WeakMap();
 
 /**
  * Gives the upgrade requests for some paths of an http.Server to `take`.
@@ -26,7 +30,7 @@ const routesOf: WeakMap<Server, Routes> = new WeakMap();
  * @returns ends it.
  */
 export function route(
-  server: Server,
+  server: UpgradeSource,
   paths: readonly string[] | undefined,
   take: UpgradeTaker,
   patience: number,
@@ -45,11 +49,11 @@ export function route(
 }
 
 /** Whether a path of this server is taken already. */
-export function isRouted(server: Server, path: string | undefined): boolean {
+export function isRouted(server: UpgradeSource, path: string | undefined): boolean {
   return routesOf.get(server)?.byPath.has(path ?? EVERY_PATH) ?? false;
 }
 
-function listen(server: Server, patience: number): Routes {
+function listen(server: UpgradeSource, patience: number): Routes {
   const byPath = new Map<string, UpgradeTaker>();
   const listener: UpgradeTaker = (request, stream, head) => {
     const take = byPath.get(splitTarget(request.url ?? "").path) ?? byPath.get(EVERY_PATH);
