@@ -10,4 +10,22 @@ export {
   type PublishOptions,
   type Retention,
 } from "./backplane.ts";
+export type { ChannelOptions } from "./channel-options.ts";
+export type { Random } from "./client-id.ts";
+export type { Counters } from "./counters.ts";
+export { duration } from "./duration.ts";
+export type { Log } from "./errors.ts";
+export type {
+  Access,
+  ConnectGrant,
+  ConnectRequest,
+  Hooks,
+  PublishRequest,
+  Session,
+  SubscribeRequest,
+} from "./hooks.ts";
+export { Hub, type HistoryRecord, type HubOptions, type HubStatus, type PublicationRecord } from "./hub.ts";
+export { defaultLimits, type Limits } from "./limits.ts";
+export { memoryBackplane, MemoryBackplane, MemoryBroker } from "./memory-backplane.ts";
+export { MemoryLog } from "./memory-log.ts";
 export { SharedMessage, type HubConnection, type Transport } from "./transport.ts";

@@ -1,0 +1,344 @@
+import {
+  CloseCode,
+  isChannelName,
+  maxKeyBytes,
+  payloadValue,
+  toPayload,
+  utf8Length,
+  ZurufError,
+  type Clock,
+  type Codec,
+  type LossReason,
+  type PublicationInfo,
+} from "@zuruf/protocol";
+import type { Backplane, BackplaneSink, InstanceId, Position } from "./backplane.ts";
+import { resolveOptions, type ChannelOptions, type ResolvedOptions } from "./channel-options.ts";
+import { Channels } from "./channels.ts";
+import type { Random } from "./client-id.ts";
+import { Connection } from "./connection.ts";
+import { Connections } from "./connections.ts";
+import { Control } from "./control.ts";
+import { optionsOf, type Core } from "./core.ts";
+import { newCounters, type Counters } from "./counters.ts";
+import { describe, toZurufError, type Log } from "./errors.ts";
+import { readHistory } from "./history.ts";
+import type { Hooks } from "./hooks.ts";
+import { resolveLimits, type Limits } from "./limits.ts";
+import { Patterns } from "./patterns.ts";
+import { store } from "./publish.ts";
+import type { HubConnection, Transport } from "./transport.ts";
+
+export interface HubOptions {
+  readonly backplane: Backplane;
+  /** This process's name, unique among those that share the backplane. */
+  readonly instance: InstanceId;
+  readonly clock: Clock;
+  /** A CSPRNG: client ids and their secrets come from it. */
+  readonly random: Random;
+  /** By pattern: a name, or a prefix with `*` at its end; the exact name wins, then the longest prefix. */
+  readonly channels?: Readonly<Record<string, ChannelOptions>>;
+  readonly limits?: Partial<Limits>;
+  /** Default: nothing is written. */
+  readonly log?: Log;
+}
+
+export interface HubStatus {
+  readonly instance: InstanceId;
+  readonly connections: number;
+  readonly sessions: number;
+  readonly channels: number;
+  readonly backplane: "up" | "down";
+  /** When the backplane came up or went down, ms since 1970. */
+  readonly since: number;
+  /** Why it is down. */
+  readonly reason?: string;
+}
+
+/** A publication as the application reads it. */
+export interface PublicationRecord extends PublicationInfo {
+  readonly offset: number;
+  /** The JSON value, or a `Uint8Array`. */
+  readonly data: unknown;
+}
+export interface HistoryRecord {
+  readonly items: readonly PublicationRecord[];
+  /** The channel's head. */
+  readonly position: Position;
+  readonly complete: boolean;
+  readonly reason?: LossReason;
+}
+
+/** How often heads are compared: the bound for finding a lost last message. */
+const headCheck = 10_000;
+const second = 1000;
+
+/** Channels, sessions and everything between them, for one instance. It knows no sockets: transports come in by `accept`. */
+export class Hub {
+  readonly counters: Counters = newCounters();
+  readonly #core: Core & { readonly channels: Channels };
+  readonly #hooks: Hooks = {};
+  #state: "new" | "started" | "closed" = "new";
+  #backplane: { state: "up" | "down"; since: number; reason?: string };
+  #timers: unknown[] = [];
+  #draining = false;
+
+  /** @throws {TypeError} for a wrong option, by name. */
+  constructor(options: HubOptions) {
+    const { backplane, instance, clock, random, log = () => undefined } = options;
+    if (utf8Length(instance) > 64 || instance === "") throw new TypeError("instance must have 1 to 64 bytes");
+    const { counters } = this;
+    const core: Core = {
+      instance,
+      backplane,
+      clock,
+      random,
+      limits: resolveLimits(options.limits),
+      log,
+      hooks: this.#hooks,
+      patterns: new Patterns<ResolvedOptions>(),
+      channels: new Channels({ backplane, clock, log, counters }),
+      connections: new Connections(),
+      counters,
+      control: undefined as unknown as Control,
+      ticks: 0,
+    };
+    core.control = new Control(core);
+    this.#core = core;
+    this.#backplane = { state: "down", since: clock.now(), reason: "not started" };
+    for (const [pattern, given] of Object.entries(options.channels ?? {})) this.channel(pattern, given);
+  }
+
+  get instance(): InstanceId {
+    return this.#core.instance;
+  }
+
+  get limits(): Limits {
+    return this.#core.limits;
+  }
+
+  /** Connects to the backplane. @throws {BackplaneError} with one line that says why it is of no use. */
+  async start(): Promise<void> {
+    if (this.#state !== "new") throw new ZurufError("badRequest", `this hub is ${this.#state} already`);
+    this.#state = "started";
+    const { core, sink } = { core: this.#core, sink: this.#sink() };
+    try {
+      await core.backplane.start(core.instance, sink);
+    } catch (error) {
+      this.#state = "new";
+      throw error;
+    }
+    // Whoever resolves `start` can be reached.
+    if (this.#backplane.reason === "not started") this.#up();
+    this.#every(second, () => {
+      this.#sweep();
+    });
+    this.#every(headCheck, () => {
+      this.#check();
+    });
+  }
+
+  /** Closes every connection with 4400, spread over `within` ms (0: at once), and the backplane after them. Safe to call twice. */
+  async close({ within = 0 }: { readonly within?: number } = {}): Promise<void> {
+    if (this.#state === "closed") return;
+    if (this.#state === "started") await this.drain({ within });
+    this.#state = "closed";
+    for (const timer of this.#timers) this.#core.clock.clearTimeout(timer);
+    this.#core.channels.close();
+    await this.#core.backplane.close();
+  }
+
+  /**
+   * Closes the connections one after the other over `within` ms, each told to return not before the last has gone.
+   * New ones are closed at once. Resolves when all were told.
+   */
+  async drain({ within }: { readonly within: number }): Promise<void> {
+    this.#draining = true;
+    const { connections, clock } = this.#core;
+    const end = clock.now() + within;
+    const slices = Math.max(1, Math.ceil(within / 50));
+    for (let slice = 0; slice < slices; slice++) {
+      const left = slices - slice;
+      let count = Math.ceil(connections.all.size / left);
+      for (const connection of connections.all) {
+        if (count-- <= 0) break;
+        connection.close(CloseCode.draining, `draining retryAfter=${Math.max(0, end - clock.now())}`);
+        connections.all.delete(connection);
+      }
+      if (left > 1) await new Promise<void>((resolve) => clock.setTimeout(resolve, within / slices));
+    }
+  }
+
+  /** A client that attached over any transport. Its packets go to the returned connection. */
+  accept(
+    transport: Transport,
+    info: { readonly codec: Codec; readonly address: string; readonly headers?: Readonly<Record<string, string>> },
+  ): HubConnection {
+    const { connections, limits } = this.#core;
+    const connection = new Connection(this.#core, transport, info);
+    if (this.#state !== "started" || this.#draining) connection.close(CloseCode.draining, "draining retryAfter=1000");
+    else if (limits.connections > 0 && connections.all.size >= limits.connections)
+      connection.close(CloseCode.overloaded, "too many connections retryAfter=5000");
+    else connections.all.add(connection);
+    return connection;
+  }
+
+  /** Configures the channels of a pattern; replaces what the same pattern said before, for channels opened from now on. @throws {TypeError} */
+  channel(pattern: string, options: ChannelOptions): void {
+    const { backplane, patterns, limits } = this.#core;
+    const resolved = resolveOptions(pattern, options, limits.dataBytes);
+    if (resolved.retention !== undefined && !backplane.can.history)
+      throw new TypeError(`channel "${pattern}" wants history, and this backplane keeps none: compose it with a store`);
+    patterns.set(pattern, resolved);
+  }
+
+  /** Who a token is. Without this hook everybody is anonymous. */
+  onConnect(hook: NonNullable<Hooks["connect"]>): void {
+    this.#hooks.connect = hook;
+  }
+  onSubscribe(hook: NonNullable<Hooks["subscribe"]>): void {
+    this.#hooks.subscribe = hook;
+  }
+  onPublish(hook: NonNullable<Hooks["publish"]>): void {
+    this.#hooks.publish = hook;
+  }
+  onDisconnect(hook: NonNullable<Hooks["disconnect"]>): void {
+    this.#hooks.disconnect = hook;
+  }
+
+  /**
+   * Publishes for the server: no hook is asked and no limit but the log's applies.
+   * Resolves with the position once stored, undefined on a channel without history. @throws {ZurufError}
+   */
+  async publish(
+    channel: string,
+    data: unknown,
+    { key }: { readonly key?: string } = {},
+  ): Promise<Position | undefined> {
+    const options = this.#options(channel);
+    if (key !== undefined && (key === "" || utf8Length(key) > maxKeyBytes))
+      throw new ZurufError("badRequest", `a key has 1 to ${maxKeyBytes} bytes`);
+    const position = await this.#asking(store(this.#core, channel, toPayload(data), options, { key }));
+    this.counters.published++;
+    return position;
+  }
+
+  /** Where the channel's log is now: read it before your own data, and subscribe from it, and nothing is missed. @throws {ZurufError} */
+  async position(channel: string): Promise<Position> {
+    if (this.#options(channel).retention === undefined) throw new ZurufError("notFound", `${channel} keeps no history`);
+    const head = (await this.#asking(this.#core.backplane.heads([channel]))).get(channel);
+    if (head === undefined) throw new ZurufError("unavailable", `the backplane gave no head of ${channel}`);
+    return head;
+  }
+
+  /** Publications after a position, oldest first, or the newest before one (or before the head). `limit`: 100 unless told. @throws {ZurufError} */
+  async history(
+    channel: string,
+    range: { readonly after?: Position; readonly before?: Position; readonly limit?: number } = {},
+  ): Promise<HistoryRecord> {
+    if (this.#options(channel).retention === undefined) throw new ZurufError("notFound", `${channel} keeps no history`);
+    const { items, ...page } = await this.#asking(
+      readHistory(this.#core.backplane, channel, { ...range, limit: range.limit ?? 100 }),
+    );
+    return {
+      items: items.map(({ offset, info, payload }) => ({ ...info, offset, data: payloadValue(payload) })),
+      ...page,
+    };
+  }
+
+  status(): HubStatus {
+    const { instance, connections, channels } = this.#core;
+    const { state, since, reason } = this.#backplane;
+    return {
+      instance,
+      connections: connections.all.size,
+      sessions: connections.sessions,
+      channels: channels.size,
+      backplane: state,
+      since,
+      ...(reason !== undefined && { reason }),
+    };
+  }
+
+  #options(channel: string): ResolvedOptions {
+    if (!isChannelName(channel)) throw new ZurufError("badRequest", `${JSON.stringify(channel)} is no channel name`);
+    return optionsOf(this.#core, channel);
+  }
+
+  async #asking<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (error) {
+      throw toZurufError(error);
+    }
+  }
+
+  #sink(): BackplaneSink {
+    const { channels, control, log } = this.#core;
+    // The contract says that a sink does not throw; a defect here must not reach a driver's socket.
+    const safely = (what: string, run: () => void): void => {
+      try {
+        run();
+      } catch (error) {
+        log("error", `${what} failed`, { error: describe(error) });
+      }
+    };
+    return {
+      publication: (channel, item) => {
+        safely("a publication from the backplane", () => {
+          channels.arrived(channel, item);
+        });
+      },
+      control: (from, message) => {
+        safely("a control message", () => {
+          control.received(from, message);
+        });
+      },
+      up: () => {
+        this.#up();
+      },
+      down: (reason) => {
+        const { state, since } = this.#backplane;
+        if (state === "up") log("warn", "the backplane is down", { reason });
+        // Told again with a newer reason: it is down since the first.
+        this.#backplane = { state: "down", since: state === "up" ? this.#core.clock.now() : since, reason };
+      },
+      suspect: (names) => {
+        this.#check(names);
+      },
+    };
+  }
+
+  #up(): void {
+    const { clock, log } = this.#core;
+    if (this.#backplane.state === "down") log("info", "the backplane is up");
+    this.#backplane = { state: "up", since: clock.now() };
+    this.#check();
+  }
+
+  #check(names?: readonly string[]): void {
+    // Down: `up` will check. A failure is the next period's.
+    if (this.#backplane.state === "down") return;
+    this.#core.channels.check(names).catch((error: unknown) => {
+      this.#core.log("warn", "the heads could not be checked", { error: describe(error) });
+    });
+  }
+
+  #sweep(): void {
+    const core = this.#core;
+    core.ticks++;
+    const now = core.clock.now();
+    for (const connection of core.connections.all) connection.sweep(now);
+    core.channels.sweep(now);
+  }
+
+  #every(ms: number, run: () => void): void {
+    const index = this.#timers.length;
+    const again = (): void => {
+      this.#timers[index] = this.#core.clock.setTimeout(() => {
+        run();
+        if (this.#state === "started") again();
+      }, ms);
+    };
+    again();
+  }
+}

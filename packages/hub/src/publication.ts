@@ -1,0 +1,30 @@
+import type { Codec, Payload, PublicationInfo } from "@zuruf/protocol";
+import { SharedMessage } from "./transport.ts";
+
+/** One publication on its way to this instance's subscribers: encoded once per codec, whatever their number. */
+export class Publication {
+  readonly channel: string;
+  /** 0 where the channel keeps no history. */
+  readonly offset: number;
+  readonly info: PublicationInfo;
+  readonly payload: Payload;
+  #text: SharedMessage | undefined;
+  #binary: SharedMessage | undefined;
+
+  constructor(channel: string, offset: number, info: PublicationInfo, payload: Payload) {
+    this.channel = channel;
+    this.offset = offset;
+    this.info = info;
+    this.payload = payload;
+  }
+
+  message(codec: Codec): SharedMessage {
+    if (codec.kind === "text") return (this.#text ??= this.#encode(codec));
+    return (this.#binary ??= this.#encode(codec));
+  }
+
+  #encode(codec: Codec): SharedMessage {
+    const { channel, offset, info, payload } = this;
+    return new SharedMessage(codec.encode({ type: "msg", channel, offset, info, payload }));
+  }
+}

@@ -1,0 +1,231 @@
+import {
+  payloadLength,
+  payloadValue,
+  toPayload,
+  utf8Length,
+  ZurufError,
+  type PacketOf,
+  type Payload,
+  type PublicationInfo,
+} from "@zuruf/protocol";
+import { mayAccess } from "./access.ts";
+import type { Position } from "./backplane.ts";
+import type { ResolvedOptions } from "./channel-options.ts";
+import type { Connection } from "./connection.ts";
+import { optionsOf, type Core } from "./core.ts";
+import { encodeEnvelope } from "./envelope.ts";
+import { toZurufError } from "./errors.ts";
+import { toWire } from "./history.ts";
+import { TokenBucket } from "./token-bucket.ts";
+
+/** A client's publication on its way: checked (or being checked, or refused), and stored in its turn. */
+interface Job {
+  readonly packet: PacketOf<"publish">;
+  readonly options: ResolvedOptions | undefined;
+  readonly payload: Payload | Promise<Payload> | ZurufError;
+}
+
+/** Takes one publication of a client; answers it when it is stored, or refused. */
+export function publishFrom(connection: Connection, packet: PacketOf<"publish">, refused?: ZurufError): void {
+  if (!connection.begin(packet.id)) return;
+  let lane = connection.lanes.get(packet.channel);
+  if (lane === undefined) {
+    const { lanes, core } = connection;
+    if (lanes.size >= core.limits.subscriptions && !forgetIdle(lanes)) {
+      connection.end();
+      connection.fail(packet.id, new ZurufError("tooMany", "publishing to too many channels at once"), "publish");
+      return;
+    }
+    lane = new Lane(connection);
+    lanes.set(packet.channel, lane);
+  }
+  lane.submit(packet, refused);
+}
+
+/** Makes room for another lane; false when all are needed. */
+function forgetIdle(lanes: Map<string, Lane>): boolean {
+  for (const [channel, lane] of lanes) {
+    if (!lane.idle) continue;
+    lanes.delete(channel);
+    return true;
+  }
+  return false;
+}
+
+/**
+ * One client's publications to one channel, in call order: hooks may overlap, storing does not.
+ * After a publication with a key failed in a way that a retry may mend, later ones with a key fail too, until the client
+ * has seen it and begins again: otherwise they would overtake the retry.
+ */
+export class Lane {
+  readonly #connection: Connection;
+  readonly #jobs: Job[] = [];
+  #running = false;
+  #bucket: TokenBucket | undefined;
+  /** Key of the first publication that failed. */
+  #failed: string | undefined;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  get idle(): boolean {
+    return !this.#running && this.#failed === undefined;
+  }
+
+  submit(packet: PacketOf<"publish">, refused: ZurufError | undefined): void {
+    const { core } = this.#connection;
+    const options = core.patterns.find(packet.channel);
+    this.#jobs.push({ packet, options, payload: refused ?? this.#check(packet) });
+    if (!this.#running) void this.#run();
+  }
+
+  /** The payload to store. What is refused at once is returned, not thrown: it is answered in its turn. */
+  #check(packet: PacketOf<"publish">): Job["payload"] {
+    try {
+      const { core } = this.#connection;
+      const options = optionsOf(core, packet.channel);
+      const { rate } = options;
+      if (rate !== undefined) {
+        this.#bucket ??= new TokenBucket(rate.publishes, rate.publishes / rate.per, core.clock.now());
+        const wait = this.#bucket.take(core.clock.now());
+        if (wait > 0) {
+          core.counters.rateLimited++;
+          throw new ZurufError("rateLimited", `too many publications to ${packet.channel}`, { retryAfter: wait });
+        }
+      }
+      if (dataLength(packet.payload, options.maxData) > options.maxData)
+        throw new ZurufError("tooLarge", `data may have ${options.maxData} bytes in ${packet.channel}`);
+      const access = mayAccess(options.publish, this.#connection, packet.channel, "publish to");
+      const hook = core.hooks.publish;
+      if (access === undefined && hook === undefined && options.validate === undefined) return packet.payload;
+      const checked = this.#ask(packet, options, access);
+      // It is awaited in its turn; until then its failure is nobody's.
+      checked.catch(() => undefined);
+      return checked;
+    } catch (error) {
+      return toZurufError(error);
+    }
+  }
+
+  async #ask(packet: PacketOf<"publish">, options: ResolvedOptions, access: Promise<void> | void): Promise<Payload> {
+    await access;
+    const { client, user, data: session, core } = this.#connection;
+    const original = payloadValue(packet.payload);
+    let data = original;
+    if (options.validate !== undefined) {
+      try {
+        data = (await options.validate(data)) ?? data;
+      } catch (error) {
+        if (error instanceof ZurufError) throw error;
+        throw new ZurufError("rejected", error instanceof Error ? error.message : "the data was refused", {
+          cause: error,
+        });
+      }
+    }
+    const hook = core.hooks.publish;
+    if (hook !== undefined) {
+      try {
+        data = (await hook({ client, user, session, channel: packet.channel, data, key: packet.key })) ?? data;
+      } catch (error) {
+        if (error instanceof ZurufError || !isSchemaError(error)) throw error;
+        throw new ZurufError("rejected", error.message, { cause: error });
+      }
+    }
+    return data === original ? packet.payload : toPayload(data);
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) {
+      const { packet, options } = job;
+      try {
+        this.#mayGoOn(packet);
+        const payload = job.payload instanceof Promise ? await job.payload : job.payload;
+        if (payload instanceof ZurufError) throw payload;
+        const stored = store(this.#connection.core, packet.channel, payload, options as ResolvedOptions, {
+          client: this.#connection.client,
+          user: this.#connection.user,
+          key: packet.key,
+        });
+        // Without a log there is no offset whose order a failure could spoil, so nobody waits.
+        if (options?.retention === undefined) void this.#answerLater(packet, stored);
+        else this.#answer(packet, await stored);
+      } catch (error) {
+        this.#fail(packet, error);
+      }
+    }
+    this.#running = false;
+  }
+
+  #mayGoOn({ key, again }: PacketOf<"publish">): void {
+    if (this.#failed === undefined || key === undefined) return;
+    if (again !== true && key !== this.#failed)
+      throw new ZurufError("notStored", "an earlier publication failed: repeat from there, the first with again");
+    this.#failed = undefined;
+  }
+
+  #answer({ id }: PacketOf<"publish">, position: Position | undefined): void {
+    this.#connection.end();
+    this.#connection.core.counters.published++;
+    this.#connection.answer({ type: "published", id, ...(position && { position: toWire(position) }) });
+  }
+
+  async #answerLater(packet: PacketOf<"publish">, stored: Promise<Position | undefined>): Promise<void> {
+    try {
+      this.#answer(packet, await stored);
+    } catch (error) {
+      this.#fail(packet, error);
+    }
+  }
+
+  #fail({ id, key }: PacketOf<"publish">, error: unknown): void {
+    if (key !== undefined && this.#failed === undefined && toZurufError(error).retryable) this.#failed = key;
+    this.#connection.end();
+    this.#connection.fail(id, error, "publish");
+  }
+}
+
+/** Who publishes; all absent: the server. */
+interface Publisher {
+  readonly client?: string | undefined;
+  readonly user?: string | undefined;
+  readonly key?: string | undefined;
+}
+
+/** Gives a publication to the backplane. */
+export function store(
+  core: Core,
+  channel: string,
+  payload: Payload,
+  options: ResolvedOptions,
+  { client, user, key }: Publisher,
+): Promise<Position | undefined> {
+  const info: PublicationInfo = {
+    ...(client !== undefined && { client }),
+    ...(user !== undefined && { user }),
+    time: core.clock.now(),
+    ...(key !== undefined && { key }),
+  };
+  return core.backplane.publish(channel, encodeEnvelope(info, payload), {
+    ...(options.retention && { retention: options.retention }),
+    ...(key !== undefined && { key: scopedKey(key, client, user) }),
+  });
+}
+
+/** A key is its publisher's own: nobody can take, or guess, another's. */
+function scopedKey(key: string, client: string | undefined, user: string | undefined): string {
+  if (user !== undefined) return `u${user.length}:${user}:${key}`;
+  return client === undefined ? `s:${key}` : `c:${client}:${key}`;
+}
+
+/** Bytes, counted exactly only where it matters. */
+export function dataLength(payload: Payload, limit: number): number {
+  const length = payloadLength(payload);
+  return payload.format === "json" && length <= limit && length * 3 > limit ? utf8Length(payload.text) : length;
+}
+
+/** What zod, valibot, arktype and others throw: an error with a list of issues (standardschema.dev). Any other error is a failure of the hook, not of the data. */
+function isSchemaError(error: unknown): error is Error {
+  return error instanceof Error && "issues" in error && Array.isArray(error.issues);
+}

@@ -1,0 +1,134 @@
+import type { PacketOf } from "@zuruf/protocol";
+import type { Position } from "./backplane.ts";
+import type { Channel, Page } from "./channel.ts";
+import { describe } from "./errors.ts";
+import { toWire } from "./history.ts";
+import type { Subscription } from "./subscription.ts";
+
+type Answer = (given: Partial<PacketOf<"subscribed">>) => void;
+
+/** Before the store is asked again: when it failed, and when it knew less than the relay. */
+const retryAfterFailure = 1000;
+const retryWhenEmpty = 100;
+
+/**
+ * Continues a subscription from a position: answers, sends what came after it page by page, and joins the live
+ * subscribers where they are. What is published meanwhile is read from the store, so it is ordered in by itself.
+ */
+export async function recover(
+  subscription: Subscription,
+  channel: Channel,
+  from: Position,
+  answer: Answer,
+): Promise<void> {
+  const { counters } = subscription.connection.core;
+  const page = await channel.readAfter(from);
+  if (subscription.ended) return;
+  if (page.reason !== undefined) {
+    counters.notRecovered++;
+    const cursor = await agreed(channel, page.head);
+    if (subscription.ended) return;
+    subscription.at(cursor);
+    answer({ position: toWire(cursor), recovered: false, reason: page.reason });
+    channel.live.add(subscription);
+    return;
+  }
+  counters.recovered++;
+  // The newest epoch's name for the same place: every offset up to the head is valid under it.
+  subscription.at({ epoch: page.head.epoch, offset: from.offset });
+  answer({ position: [subscription.epoch, subscription.offset], recovered: true });
+  // The request is answered; the rest of the way needs nobody to wait for it.
+  follow(subscription, channel, page).catch((error: unknown) => {
+    const { core } = subscription.connection;
+    core.log("error", "a recovery failed", { channel: channel.name, error: describe(error) });
+    subscription.connection.close(4404, "the server failed");
+  });
+}
+
+async function follow(subscription: Subscription, channel: Channel, first: Page): Promise<void> {
+  const { connection } = subscription;
+  for (let page = first; ;) {
+    const before = subscription.offset;
+    for (const publication of page.publications) {
+      if (connection.congested) await connection.writable();
+      if (subscription.ended) return;
+      if (publication.offset <= subscription.offset) continue;
+      subscription.deliver(publication);
+      subscription.offset = publication.offset;
+    }
+    const cursor = channel.cursor as Position;
+    if (cursor.epoch !== subscription.epoch && !page.more) await channel.verify();
+    else if (cursor.epoch === subscription.epoch && subscription.offset >= cursor.offset) {
+      channel.live.add(subscription);
+      return;
+    } else if (subscription.offset === before) await channel.pause(retryWhenEmpty);
+    const next = await read(subscription, channel);
+    if (next === undefined) return;
+    page = next;
+    if (page.reason !== undefined) {
+      const head = await agreed(channel, page.head);
+      if (subscription.ended) return;
+      connection.core.counters.restarted++;
+      subscription.restarted(head, page.reason);
+      channel.live.add(subscription);
+      return;
+    }
+    if (page.head.epoch !== subscription.epoch)
+      subscription.moved({ epoch: page.head.epoch, offset: subscription.offset });
+  }
+}
+
+/** The next page; tried again for as long as there is somebody to have it. */
+async function read(subscription: Subscription, channel: Channel): Promise<Page | undefined> {
+  for (;;) {
+    if (subscription.ended) return undefined;
+    try {
+      const page = await channel.readAfter({ epoch: subscription.epoch, offset: subscription.offset });
+      return subscription.ended ? undefined : page;
+    } catch (error) {
+      subscription.connection.core.log("warn", "the store could not be read in a recovery; it will be tried again", {
+        channel: channel.name,
+        error: describe(error),
+      });
+      await channel.pause(retryAfterFailure);
+    }
+  }
+}
+
+/** The channel's cursor, after it has come to the epoch that the store is in. */
+async function agreed(channel: Channel, head: Position): Promise<Position> {
+  if (channel.cursor?.epoch !== head.epoch) await channel.verify();
+  return channel.cursor as Position;
+}
+
+/** `latest`: starts with the newest publication there is, unless the client has it; never with a backlog. */
+export async function startLatest(
+  subscription: Subscription,
+  channel: Channel,
+  from: Position | undefined,
+  answer: Answer,
+): Promise<void> {
+  let answered = false;
+  for (;;) {
+    const { head, publications } = await channel.readNewest();
+    if (subscription.ended) return;
+    const newest = publications.at(-1);
+    const seen = answered ? { epoch: subscription.epoch, offset: subscription.offset } : from;
+    const fresh =
+      newest !== undefined && (seen === undefined || seen.epoch !== head.epoch || newest.offset > seen.offset);
+    subscription.at({ epoch: head.epoch, offset: fresh ? newest.offset - 1 : head.offset });
+    if (!answered) {
+      const position = toWire(subscription);
+      answer(from === undefined ? { position } : { position, recovered: true });
+      answered = true;
+    }
+    if (fresh) subscription.deliver(newest);
+    subscription.offset = head.offset;
+    const cursor = channel.cursor as Position;
+    if (cursor.epoch === head.epoch && head.offset >= cursor.offset) {
+      channel.live.add(subscription);
+      return;
+    }
+    await channel.verify();
+  }
+}
