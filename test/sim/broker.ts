@@ -49,6 +49,13 @@ interface Log {
     | undefined;
 }
 
+/** What the store took, and how often it had forgotten something before. */
+export interface Stored {
+  readonly channel: string;
+  readonly item: Item;
+  readonly rollbacks: number;
+}
+
 const DEADLINE = 5_000;
 const KEY_WINDOW = 300_000;
 
@@ -63,7 +70,12 @@ export class Broker {
   #up = true;
   #epochs = 0;
   /** Every entry that was ever appended, for the checker: a rollback does not remove from here. */
-  readonly archive: { readonly channel: string; readonly item: Item; readonly time: number }[] = [];
+  readonly archive: Stored[] = [];
+  readonly #places = new Map<string, Stored>();
+  /** Positions from which the store refused to continue. */
+  readonly #refused = new Set<string>();
+  /** The epoch that each epoch continues. */
+  readonly #parents = new Map<string, string>();
   rollbacks = 0;
 
   constructor(world: World, random: Random, faults: BrokerFaults) {
@@ -85,8 +97,9 @@ export class Broker {
   crash(forget: boolean): void {
     if (!this.#up) return;
     this.#up = false;
+    // Who comes back may have forgotten something: nobody can tell from outside.
+    this.#incarnation++;
     if (forget) {
-      this.#incarnation++;
       this.rollbacks++;
       for (const [name, log] of this.#logs) {
         if (log.saved === undefined) this.#logs.delete(name);
@@ -107,6 +120,20 @@ export class Broker {
     for (const log of this.#logs.values()) log.saved = copy(log);
   }
 
+  /** What was ever stored at a position; a later epoch's name for it is as good. */
+  stored(channel: string, { epoch, offset }: Position): Stored | undefined {
+    for (let name: string | undefined = epoch; name !== undefined; name = this.#parents.get(name)) {
+      const found = this.#places.get(`${channel} ${name} ${offset}`);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** Whether what came after a position is gone, or was gone when somebody asked. */
+  hasLost(channel: string, after: Position): boolean {
+    return this.#refused.has(`${channel} ${after.epoch} ${after.offset}`) || this.loss(channel, after) !== undefined;
+  }
+
   head(channel: string): Position {
     const log = this.#log(channel);
     return { epoch: this.#epoch(log), offset: log.head };
@@ -121,6 +148,11 @@ export class Broker {
     if (after.offset > log.head || (next !== undefined && after.offset >= next.first)) return "rollback";
     const oldest = log.entries[0]?.offset ?? log.head + 1;
     return after.offset + 1 < oldest ? "retention" : undefined;
+  }
+
+  /** The process behind this backplane is gone: its calls get no answer any more. */
+  lose(backplane: Backplane): void {
+    if (backplane instanceof Member) backplane.lose();
   }
 
   attach(instance: InstanceId, member: Member): void {
@@ -142,12 +174,16 @@ export class Broker {
     if (known !== undefined && known.until > now) return known.position;
     if (log.incarnation !== this.#incarnation) {
       log.incarnation = this.#incarnation;
-      log.chain.push({ epoch: `e${++this.#epochs}`, first: log.head + 1 });
+      const epoch = `e${++this.#epochs}`;
+      this.#parents.set(epoch, this.#epoch(log));
+      log.chain.push({ epoch, first: log.head + 1 });
     }
     log.head++;
     const entry: Entry = { epoch: this.#epoch(log), offset: log.head, data, time: now };
     log.entries.push(entry);
-    this.archive.push({ channel, item: entry, time: now });
+    const stored = { channel, item: entry, rollbacks: this.rollbacks };
+    this.archive.push(stored);
+    this.#places.set(`${channel} ${entry.epoch} ${entry.offset}`, stored);
     while (log.entries.length > retention.size || (log.entries[0]?.time ?? now) < now - retention.ttl)
       log.entries.shift();
     const position = { epoch: entry.epoch, offset: entry.offset };
@@ -165,7 +201,10 @@ export class Broker {
     if (range.after !== undefined) {
       const { offset } = range.after;
       const reason = this.loss(channel, range.after);
-      if (reason !== undefined) return { items: [], head, complete: false, reason };
+      if (reason !== undefined) {
+        this.#refused.add(`${channel} ${range.after.epoch} ${offset}`);
+        return { items: [], head, complete: false, reason };
+      }
       return {
         items: log.entries.filter((entry) => entry.offset > offset).slice(0, range.limit),
         head,
@@ -240,6 +279,7 @@ class Member implements Backplane {
   #instance: InstanceId = "";
   #sink: BackplaneSink | undefined;
   #life = 0;
+  #lost = false;
 
   constructor(broker: Broker, world: World) {
     this.#broker = broker;
@@ -277,6 +317,12 @@ class Member implements Backplane {
     if (!this.#broker.up) throw new BackplaneError("unavailable", "the broker is down");
     this.#broker.send(this.#instance, message, to);
   }
+  lose(): void {
+    this.#life++;
+    this.#lost = true;
+    this.#sink = undefined;
+    this.#broker.detach(this.#instance, this);
+  }
   async close(): Promise<void> {
     this.#sink = undefined;
     this.#broker.detach(this.#instance, this);
@@ -312,6 +358,7 @@ class Member implements Backplane {
   /** A request: there after one delay, its answer back after another; the broker may be gone at either moment. */
   #ask<T>(action: () => T, mayLose = false): Promise<T> {
     return new Promise((resolve, reject) => {
+      if (this.#lost) return;
       if (!this.#broker.up) return void reject(new BackplaneError("unavailable", "the broker is down"));
       const life = this.#life;
       const deadline = this.#world.setTimeout(

@@ -25,8 +25,8 @@ export class World implements Clock {
     return event;
   }
 
-  clearTimeout(timer: object | number | undefined): void {
-    if (typeof timer === "object") (timer as Event).cancelled = true;
+  clearTimeout(timer: unknown): void {
+    if (typeof timer === "object" && timer !== null) (timer as Event).cancelled = true;
   }
 
   sleep(ms: number): Promise<void> {

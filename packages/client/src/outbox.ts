@@ -17,7 +17,12 @@ interface Entry {
   flying: boolean;
   /** Why it could not be had so far: undefined until it was first sent. */
   failure: ZurufError | undefined;
+  /** An earlier attempt may have been stored: only a position ends the doubt. */
+  doubtful: boolean;
 }
+
+/** Answers after which a publication may be stored all the same. */
+const doubts: ReadonlySet<string> = new Set(["unknown", "timeout", "internal"]);
 
 /** One channel's publications that have no answer yet, in call order. */
 interface Lane {
@@ -74,6 +79,7 @@ export class Outbox {
         until,
         flying: false,
         failure: undefined,
+        doubtful: false,
       };
       const lane = this.#lanes.get(channel) ?? this.#open(channel);
       lane.entries.add(entry);
@@ -156,7 +162,10 @@ export class Outbox {
     connection.request({ type: "publish", channel, key, ...(again && { again }), payload }, (answer, error) => {
       entry.flying = false;
       // The connection's end is not an answer: `connected` sends it again.
-      if (connection !== this.#connection) return;
+      if (connection !== this.#connection) {
+        entry.doubtful = true;
+        return;
+      }
       if (error === undefined) {
         lane.backoff.reset();
         if (lane.entries.has(entry))
@@ -170,6 +179,7 @@ export class Outbox {
     if (error.retryable) lane.barred = lane.holding = true;
     if (!lane.entries.has(entry)) return;
     entry.failure = error;
+    entry.doubtful ||= doubts.has(error.code);
     // Too fast is for the application to say to whoever is too fast; and what cannot come true in time is said at once.
     const hopeless = error.code === "rateLimited" || this.#clock.now() + error.retryAfter > entry.until;
     if (!error.retryable || hopeless) this.#drop(lane, entry).reject(error);
@@ -208,8 +218,10 @@ export class Outbox {
   }
 }
 
-/** `notStored` is certain: never sent, or the server said so last. */
-function ending({ failure }: Entry, why: string): ZurufError {
+/** `notStored` is certain: never sent, or the server said so of every attempt. */
+function ending({ failure, doubtful }: Entry, why: string): ZurufError {
   if (failure === undefined) return new ZurufError("notStored", `the publication was never sent: ${why}`);
-  return new ZurufError(failure.code, `${failure.message} (${why})`, { retryAfter: failure.retryAfter });
+  return new ZurufError(doubtful ? "unknown" : failure.code, `${failure.message} (${why})`, {
+    retryAfter: failure.retryAfter,
+  });
 }
