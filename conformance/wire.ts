@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { constants, inflateRawSync } from "node:zlib";
 
@@ -54,7 +54,13 @@ export class Wire {
       const port = Number(url.port || (secure ? 443 : 80));
       const host = url.hostname.replace(/^\[|\]$/g, "");
       const socket = secure
-        ? connectTls({ port, host, servername: host, rejectUnauthorized: !insecure, ALPNProtocols: ["http/1.1"] })
+        ? connectTls({
+            port,
+            host,
+            ...(isIP(host) === 0 ? { servername: host } : {}),
+            rejectUnauthorized: !insecure,
+            ALPNProtocols: ["http/1.1"],
+          })
         : connectTcp({ port, host });
       socket.once("error", reject);
       socket.once(secure ? "secureConnect" : "connect", () => {

@@ -1,6 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import type { Serving } from "../peers/serving.ts";
@@ -10,6 +12,7 @@ export interface Peer {
   readonly name: string;
   /** What the table and the chart call it. */
   readonly title: string;
+  /** Its program in `bench/peers/`. */
   readonly file: string;
   readonly runtime: "node" | "bun";
   readonly env?: Readonly<Record<string, string>>;
@@ -21,18 +24,18 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 const folder = here("../peers/");
 
 export const peers: readonly Peer[] = [
-  { name: "zuruf", title: "Zuruf", file: `${folder}zuruf.ts`, runtime: "node" },
+  { name: "zuruf", title: "Zuruf", file: "zuruf.ts", runtime: "node" },
   {
     name: "zuruf-public",
     title: "Zuruf, no internals",
-    file: `${folder}zuruf.ts`,
+    file: "zuruf.ts",
     runtime: "node",
     env: { ZURUF_NO_INTERNALS: "1" },
   },
-  { name: "ws", title: "ws + bufferutil", file: `${folder}ws.ts`, runtime: "node" },
-  { name: "ws-cork", title: "ws, corked per tick", file: `${folder}ws-cork.ts`, runtime: "node" },
-  { name: "net", title: "raw net (no WebSocket)", file: `${folder}net.ts`, runtime: "node", lacks: "compression" },
-  { name: "bun", title: "Bun", file: `${folder}bun.ts`, runtime: "bun" },
+  { name: "ws", title: "ws + bufferutil", file: "ws.ts", runtime: "node" },
+  { name: "ws-cork", title: "ws, corked per tick", file: "ws-cork.ts", runtime: "node" },
+  { name: "net", title: "raw net (no WebSocket)", file: "net.ts", runtime: "node", lacks: "compression" },
+  { name: "bun", title: "Bun", file: "bun.ts", runtime: "bun" },
 ];
 
 /** Where Bun is installed, if it is. Its package brings one binary per platform; its install script only links it, and may be blocked. */
@@ -87,11 +90,27 @@ export function missing(peer: Peer): string | undefined {
 /** The tsx loader by its path, so that it works from any working directory. */
 export const loader: string = createRequire(import.meta.url).resolve("tsx");
 
+let snapshot: string | undefined;
+
+/** A copy of our build, made once: a build that happens during a measurement does not get into it. */
+function snapshotOfOurs(): string {
+  if (snapshot !== undefined) return snapshot;
+  const made = mkdtempSync(join(tmpdir(), "zuruf-bench-"));
+  process.once("exit", () => rmSync(made, { recursive: true, force: true }));
+  const ours = join(made, "node_modules/@zuruf/websocket");
+  cpSync(here("../../packages/websocket/dist"), join(ours, "dist"), { recursive: true });
+  cpSync(here("../../packages/websocket/package.json"), join(ours, "package.json"));
+  for (const file of ["package.json", "serving.ts", "zuruf.ts"]) cpSync(`${folder}${file}`, join(made, file));
+  snapshot = made;
+  return made;
+}
+
 /** The program and arguments that start a peer. */
 export function commandOf(peer: Peer, serving: Serving): { file: string; args: string[] } {
   const order = JSON.stringify(serving);
-  if (peer.runtime === "bun") return { file: bunBinary() ?? "bun", args: [peer.file, order] };
-  return { file: process.execPath, args: ["--expose-gc", "--import", loader, peer.file, order] };
+  if (peer.runtime === "bun") return { file: bunBinary() ?? "bun", args: [`${folder}${peer.file}`, order] };
+  const program = peer.name.startsWith("zuruf") ? join(snapshotOfOurs(), peer.file) : `${folder}${peer.file}`;
+  return { file: process.execPath, args: ["--expose-gc", "--import", loader, program, order] };
 }
 
 /** When our own build was made, so that a result says what it measured. */
