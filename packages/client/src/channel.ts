@@ -43,6 +43,8 @@ export interface SubscribeOptions {
   readonly position?: Position;
   /** false: this client's own publications are not delivered to it. Default true. */
   readonly echo?: boolean;
+  /** What this connection says about itself to those who watch the channel's presence: a JSON value. Default: nothing. */
+  readonly info?: unknown;
 }
 
 export interface PublishOptions {
@@ -95,6 +97,9 @@ export interface Channel<Data = unknown> extends Listenable<ChannelEvents<Data>>
   history(options?: HistoryOptions): Promise<HistoryPage<Data>>;
 }
 
+/** A channel, whatever its data. */
+export type AnyChannel = Pick<Channel, "name" | "state" | "position" | "unsubscribe">;
+
 /** What a channel needs of its client. */
 export interface ChannelHost {
   readonly line: Line;
@@ -125,8 +130,8 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
   readonly name: string;
   readonly #host: ChannelHost;
   readonly #backoff: Backoff;
-  /** Further options of `subscribe` that other parts of the SDK ask for (presence). */
-  readonly extras: Partial<Pick<PacketOf<"subscribe">, "presence" | "info">> = {};
+  #watched = false;
+  #info: unknown;
   #state: ChannelState = "unsubscribed";
   #position: Position | undefined;
   #echo = true;
@@ -142,6 +147,9 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
     this.#backoff = host.backoff();
   }
 
+  get line(): Line {
+    return this.#host.line;
+  }
   get state(): ChannelState {
     return this.#state;
   }
@@ -152,14 +160,18 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
   subscribe(options: SubscribeOptions = {}): Promise<void> {
     if (this.#state === "subscribed") return Promise.resolve();
     const refused = this.#host.wake();
+    const subscribed = new Promise<void>((resolve, reject) => {
+      if (refused === undefined) this.#waiting.push({ resolve, reject });
+      else reject(refused);
+    });
     if (this.#state === "unsubscribed") {
       this.#position = options.position;
       this.#echo = options.echo ?? true;
+      this.#info = options.info;
       this.#enter("subscribing", "requested");
       this.request();
     }
-    if (refused !== undefined) return Promise.reject(refused);
-    return new Promise((resolve, reject) => void this.#waiting.push({ resolve, reject }));
+    return subscribed;
   }
 
   unsubscribe(): void {
@@ -204,7 +216,8 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
         channel: this.name,
         ...(before && { position: toPair(before) }),
         ...(!this.#echo && { echo: false }),
-        ...this.extras,
+        ...(this.#info !== undefined && { info: this.#info }),
+        ...(this.#watched && { presence: true }),
       },
       (answer, error) => {
         // Lost connections are the client's matter: it calls `lost`.
@@ -213,6 +226,16 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
         else if (error !== undefined) this.#refused(error);
       },
     );
+  }
+
+  /** Presence is asked for from now on; a subscription that runs without is continued with it. */
+  watch(): void {
+    if (this.#watched) return;
+    this.#watched = true;
+    if (this.#state === "unsubscribed") return;
+    this.#enter("subscribing", "presence");
+    this.#host.send({ type: "unsubscribe", channel: this.name }, () => undefined);
+    this.request();
   }
 
   /** There is no connection any more. */
@@ -271,11 +294,11 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
   }
 
   #refused(error: ZurufError): void {
+    this.emit("error", error);
     if (error.retryable) {
       const delay = error.retryAfter + this.#backoff.next();
       this.#timer = this.#host.clock.setTimeout(() => this.request(), delay);
     } else this.#leave(error.code, error);
-    this.emit("error", error);
   }
 
   #leave(reason: string, error: ZurufError): void {

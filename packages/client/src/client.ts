@@ -11,7 +11,7 @@ import { ClientChannel, type Channel, type ChannelHost, type PublishOptions } fr
 import { Connection, fromWire } from "./connection.ts";
 import { Backoff, type Ending } from "./ending.ts";
 import { Emitter, type Listenable } from "./emitter.ts";
-import { type Answered, giveLine, type Line, type Request } from "./line.ts";
+import type { Answered, Line, Request } from "./line.ts";
 import { settle, type ClientOptions, type Settings } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { Refresh } from "./refresh.ts";
@@ -55,12 +55,15 @@ export interface Client<Channels extends object = Record<string, unknown>> exten
   channel<Data = never>(name: [Data] extends [never] ? ChannelName<Channels> : string): Channel<Data>;
 }
 
+/** A client, whatever its types. */
+export type AnyClient = Pick<Client, "state" | "id" | "connect" | "disconnect">;
+
 /** Milliseconds after which a connection counts as good, and the next failure as the first. */
 const stable = 5_000;
 /** Earlier ids of this client that are remembered, so that its own publications stay its own. */
 const maxIds = 1_000;
 
-export class ClientCore<Channels extends object> extends Emitter<ClientEvents> implements Client<Channels> {
+export class ClientCore extends Emitter<ClientEvents> implements Client {
   readonly #url: string;
   readonly #settings: Settings;
   readonly #channels = new Map<string, ClientChannel<unknown>>();
@@ -71,7 +74,7 @@ export class ClientCore<Channels extends object> extends Emitter<ClientEvents> i
   readonly #handlers = new Map<PacketType, (packet: never) => void>();
   /** Requests that wait for a connection. */
   readonly #waiting = new Set<() => void>();
-  readonly #line: Line;
+  readonly line: Line;
   readonly #host: ChannelHost;
   #state: ClientState = "disconnected";
   #connection: Connection | undefined;
@@ -92,15 +95,14 @@ export class ClientCore<Channels extends object> extends Emitter<ClientEvents> i
     const backoff = (): Backoff => new Backoff(this.#settings.random, this.#settings.backoff);
     this.#backoff = backoff();
     this.#outbox = new Outbox(clock, queue, backoff);
-    this.#line = {
+    this.line = {
       request: (request, expect, timeout) => this.#request(request, expect, timeout ?? this.#settings.timeout),
       notify: (packet) => void (this.#state === "connected" && this.#connection?.send(packet)),
       handle: (type, handler) => void this.#handlers.set(type, handler),
     };
-    giveLine(this, this.#line);
-    this.#refresh = token && new Refresh(clock, this.#line, token, backoff(), (error) => this.emit("error", error));
+    this.#refresh = token && new Refresh(clock, this.line, token, backoff(), (error) => this.emit("error", error));
     this.#host = {
-      line: this.#line,
+      line: this.line,
       ids: this.#ids,
       backoff,
       clock,
@@ -126,11 +128,14 @@ export class ClientCore<Channels extends object> extends Emitter<ClientEvents> i
   channel<Data>(name: string): Channel<Data> {
     let channel = this.#channels.get(name);
     if (channel === undefined) {
-      channel = new ClientChannel<unknown>(name, this.#host);
-      giveLine(channel, this.#line);
+      channel = this.open(name, this.#host);
       this.#channels.set(name, channel);
     }
     return channel as unknown as Channel<Data>;
+  }
+
+  protected open(name: string, host: ChannelHost): ClientChannel<unknown> {
+    return new ClientChannel(name, host);
   }
 
   connect(): void {

@@ -3,13 +3,13 @@ import type { ClientOptions } from "./options.ts";
 
 /**
  * A client without presence, direct messages and calls; their functions (`@zuruf/client/presence`, `/direct`, `/calls`) take it.
- * @param url `wss://…`; in a page also relative. Throws `SyntaxError` or `TypeError` where it is none.
+ * @param url `wss://…`; in a page also relative. Throws `TypeError` where it is none.
  */
 export function createClient<Channels extends object = Record<string, unknown>>(
   url: string,
   options: ClientOptions = {},
 ): Client<Channels> {
-  return new ClientCore<Channels>(url, options);
+  return new ClientCore(url, options);
 }
 
 export { ZurufError } from "@zuruf/protocol";

@@ -18,9 +18,10 @@ export class Emitter<Events extends object> implements Listenable<Events> {
     return () => void handlers.delete(own);
   }
 
-  emit<Name extends keyof Events>(event: Name, value: Events[Name]): void {
+  /** @returns whether anyone listens. */
+  emit<Name extends keyof Events>(event: Name, value: Events[Name]): boolean {
     const handlers = this.#handlers.get(event) as Set<(event: Events[Name]) => void> | undefined;
-    if (handlers === undefined) return;
+    if (handlers === undefined || handlers.size === 0) return false;
     for (const handler of handlers) {
       try {
         handler(value);
@@ -31,5 +32,6 @@ export class Emitter<Events extends object> implements Listenable<Events> {
         });
       }
     }
+    return true;
   }
 }

@@ -20,16 +20,3 @@ export interface Line {
   /** Calls `handler` at each such packet that the server sends by itself. One handler per type: a later one takes its place. */
   handle<T extends PacketType>(type: T, handler: (packet: PacketOf<T>) => void): void;
 }
-
-const lines = new WeakMap<object, Line>();
-
-/** The line below a client or a channel that `createClient` made. */
-export function lineOf(owner: object): Line {
-  const line = lines.get(owner);
-  if (line === undefined) throw new TypeError("this is not a client or channel made by createClient()");
-  return line;
-}
-
-export function giveLine(owner: object, line: Line): void {
-  lines.set(owner, line);
-}

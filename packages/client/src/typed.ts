@@ -15,3 +15,23 @@ export type DataOf<Channels extends object, Name extends string> = Name extends 
   : {
       [Pattern in keyof Channels & string]: Name extends PatternName<Pattern> ? Channels[Pattern] : never;
     }[keyof Channels & string];
+
+/** A call map gives methods' types: `{ "cart.add": (item: Item) => Cart }`. The default knows no types. */
+export type CallMap = Record<string, (data: unknown) => unknown>;
+
+/** The methods that a call map names. */
+export type CallName<Calls extends object> = keyof Calls & string;
+
+/** What a method takes. */
+export type DataIn<Calls extends object, Name extends string> = Name extends keyof Calls
+  ? Calls[Name] extends (data: infer Data) => unknown
+    ? Data
+    : never
+  : never;
+
+/** What a method gives. */
+export type DataOut<Calls extends object, Name extends string> = Name extends keyof Calls
+  ? Calls[Name] extends (...data: never[]) => infer Result
+    ? Awaited<Result>
+    : never
+  : never;

@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { type Channel, type ChannelEvents, createClient, type Publication, ZurufError } from "../src/core.ts";
+import {
+  type Channel,
+  type ChannelEvents,
+  type Client,
+  createClient,
+  type Publication,
+  ZurufError,
+} from "../src/core.ts";
 import { ScriptedServer, settled } from "./scripted-server.ts";
 
 type Happening = {
@@ -8,7 +15,7 @@ type Happening = {
 
 function setUp(): {
   server: ScriptedServer;
-  client: ReturnType<typeof createClient>;
+  client: Client;
   room: Channel;
   events: Happening[];
   data: () => unknown[];
@@ -165,7 +172,10 @@ describe("subscribing", () => {
     expect(data()).toEqual([4, "after the restart"]);
     server.line.say({ type: "ended", channel: "chat:lobby", error: ["forbidden", "you were banned", false, 0] });
     expect(room.state).toBe("unsubscribed");
-    expect(events.at(-1)).toMatchObject(["error", { code: "forbidden", message: "you were banned" }]);
+    expect(events.slice(-2)).toMatchObject([
+      ["error", { code: "forbidden", message: "you were banned" }],
+      ["state", { state: "unsubscribed", previous: "subscribing", reason: "forbidden" }],
+    ]);
     server.line.end();
     await server.clock.advance(500);
     expect(server.line.of("subscribe")).toEqual([]);
@@ -197,7 +207,7 @@ describe("subscribing", () => {
     await server.clock.advance(500);
     expect(await subscribed).toBeInstanceOf(ZurufError);
     expect(await subscribed).toMatchObject({ code: "forbidden" });
-    expect(events.at(-2)).toEqual(["state", { state: "unsubscribed", previous: "subscribing", reason: "forbidden" }]);
+    expect(events.at(-1)).toEqual(["state", { state: "unsubscribed", previous: "subscribing", reason: "forbidden" }]);
   });
 
   test("disconnect() rejects who waits, and keeps the wish", async () => {

@@ -1,6 +1,6 @@
 import type { Packet, PacketOf } from "@zuruf/protocol";
 import { describe, expect, test } from "vitest";
-import { createClient } from "../src/core.ts";
+import { type Client, createClient } from "../src/core.ts";
 import { ScriptedServer, settled } from "./scripted-server.ts";
 
 /** A promise's outcome so far. */
@@ -18,7 +18,7 @@ function outcome<T>(promise: Promise<T>): { value?: T; code?: string; error?: un
 
 function setUp(options: Parameters<typeof createClient>[1] = {}): {
   server: ScriptedServer;
-  client: ReturnType<typeof createClient>;
+  client: Client;
   publish: (data: unknown, more?: { key?: string; deadline?: number }) => ReturnType<typeof outcome<unknown>>;
   sent: () => unknown[];
 } {
@@ -208,7 +208,10 @@ describe("retrying", () => {
 
   test("what the server refuses for good, or beyond the deadline, is told at once", async () => {
     const { server, publish, sent } = setUp();
-    const codes = [["rejected", 0, false] as const, ["unavailable", 31_000, true] as const];
+    const codes: [code: string, retryAfter: number, retryable: boolean][] = [
+      ["rejected", 0, false],
+      ["unavailable", 31_000, true],
+    ];
     server.script = (packet) => {
       const next = packet.type === "publish" ? codes.shift() : undefined;
       return next && refuse(packet, ...next);
