@@ -24,12 +24,11 @@ export class Link implements ClientTransport {
   onerror: ((event: never) => void) | null = null;
   /** Further milliseconds for each message towards the client. */
   slowness = 0;
-  #bufferedBytes = 0;
   readonly #world: World;
   readonly #random: Random;
   readonly #toHub = { at: 0 };
   readonly #toClient = { at: 0 };
-  readonly #hubSide: HubTransport;
+  readonly #hubSide: { -readonly [K in keyof HubTransport]: HubTransport[K] };
   #connection: HubConnection | undefined;
   #clientOpen = true;
   #hubOpen = false;
@@ -38,12 +37,9 @@ export class Link implements ClientTransport {
   constructor(world: World, random: Random, accept: Accept | undefined, protocols: readonly string[]) {
     this.#world = world;
     this.#random = random;
-    const link = this;
     this.#hubSide = {
       send: (message) => this.#sendToClient(message),
-      get bufferedBytes() {
-        return link.#bufferedBytes;
-      },
+      bufferedBytes: 0,
       close: (code, reason) => this.#closeByHub(code, reason),
     };
     this.#after(this.#toHub, () => {
@@ -98,17 +94,17 @@ export class Link implements ClientTransport {
     if (!this.#hubOpen) return false;
     const content = message instanceof SharedMessage ? message.message : message;
     const size = content.length;
-    this.#bufferedBytes += size;
+    this.#hubSide.bufferedBytes += size;
     this.#after(
       this.#toClient,
       () => {
-        this.#bufferedBytes -= size;
+        this.#hubSide.bufferedBytes -= size;
         if (this.#clientOpen) this.onmessage?.({ data: content });
-        if (this.#bufferedBytes === 0 && this.#hubOpen) this.#connection?.drained();
+        if (this.#hubSide.bufferedBytes === 0 && this.#hubOpen) this.#connection?.drained();
       },
       this.slowness,
     );
-    return this.#bufferedBytes < 65_536;
+    return this.#hubSide.bufferedBytes < 65_536;
   }
 
   #closeByHub(code: number, reason: string): void {
