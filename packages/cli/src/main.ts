@@ -1,6 +1,4 @@
 import { readFileSync } from "node:fs";
-import { fail } from "./fail.ts";
-import { serve } from "./serve.ts";
 
 const usage = `zuruf <command>
 
@@ -14,7 +12,7 @@ export async function main(args: readonly string[]): Promise<void> {
   const [command, ...rest] = args;
   switch (command) {
     case "serve":
-      await serve(rest);
+      await (await import("./serve.ts")).serve(rest); // only now, because it loads the whole server
       break;
     case "--version":
     case "-V":
@@ -29,7 +27,8 @@ export async function main(args: readonly string[]): Promise<void> {
       process.exitCode = 1;
       break;
     default:
-      fail(new Error(`unknown command ${JSON.stringify(command)}; see zuruf --help`));
+      process.stderr.write(`zuruf: unknown command ${JSON.stringify(command)}; see zuruf --help\n`);
+      process.exitCode = 1;
   }
 }
 

@@ -22,6 +22,17 @@ export function createServer(options: ServerOptions = {}): Zuruf {
   return new ZurufServer(options);
 }
 
+/** The options that an embedded server shares with a service, and checks by the same table. */
+const ownOptions = [
+  "instance",
+  "path",
+  "origins",
+  "trustedProxies",
+  "connectionRate",
+  "connectionBurst",
+  "maxConnections",
+] as const;
+
 type Phase = "new" | "starting" | "serving" | "failed" | "draining" | "closed";
 
 /** `createServer`'s server, with what a whole service needs besides: `admit` for its other WebSockets, and `drain`. */
@@ -42,7 +53,7 @@ export class ZurufServer implements Zuruf {
 
   constructor(options: ServerOptions) {
     const { backplane, channels, limits, logger, ...rest } = options;
-    const settings = checkSettings(rest);
+    const settings = checkSettings(rest, ownOptions);
     this.instance = settings.instance ?? instanceName();
     this.#path = settings.path;
     this.#logger = logger ?? stderrLogger("warn", this.instance);

@@ -173,8 +173,8 @@ async function start(
 
 /** The settings that the embedded server knows too. */
 function serverOptions(settings: ServiceSettings): ServerOptions {
-  const { channels, path, origins, trustedProxies, connectionRate, connectionBurst, maxConnections } = settings;
-  return { channels, path, origins, trustedProxies, connectionRate, connectionBurst, maxConnections };
+  const { channels, limits, path, origins, trustedProxies, connectionRate, connectionBurst, maxConnections } = settings;
+  return { channels, limits, path, origins, trustedProxies, connectionRate, connectionBurst, maxConnections };
 }
 
 async function serveFolder(http: FastifyInstance, folder: string): Promise<void> {

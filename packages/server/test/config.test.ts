@@ -60,6 +60,7 @@ describe("values", () => {
       origins: ["https://a.example:443, http://b.example:81", ["https://a.example", "http://b.example:81"]],
       trustedProxies: ["10.0.0.0/8,::1", ["10.0.0.0/8", "::1"]],
       channels: ['{"chat:*":{"history":{"size":10,"ttl":"1h"}}}', { "chat:*": { history: { size: 10, ttl: "1h" } } }],
+      limits: ['{"subscriptions":9}', { subscriptions: 9 }],
       connectionRate: ["5", 5],
       connectionBurst: ["6", 6],
       maxConnections: ["7", 7],
@@ -110,6 +111,12 @@ describe("refusals name the option and its place", () => {
     ],
     [["--channels", "{chat"], {}, "--channels: Invalid input: expected record, received string"],
     [["--channels", '{"chat:*":{"histroy":1}}'], {}, '--channels: chat:*: Unrecognized key: "histroy"'],
+    [["--limits", '{"subscriptoins":9}'], {}, '--limits: Unrecognized key: "subscriptoins"'],
+    [
+      ["--limits", '{"subscriptions":"9"}'],
+      {},
+      "--limits: subscriptions: Invalid input: expected number, received string",
+    ],
     [[], { ZURUF_BACKPLAIN: "memory" }, "ZURUF_BACKPLAIN: unknown variable; did you mean ZURUF_BACKPLANE?"],
     [
       [],

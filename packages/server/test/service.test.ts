@@ -297,7 +297,9 @@ describe("a start that fails", () => {
   });
   test("a bad setting is named", async () => {
     await expect(startService({ port: -1 })).rejects.toThrow("port: expected an integer from 0 to 65535, got -1");
-    await expect(startService({ prot: 1 } as ServiceConfig)).rejects.toThrow("prot: unknown option");
+    await expect(startService({ prot: 1 } as ServiceConfig)).rejects.toThrow(
+      "prot: unknown option; did you mean port?",
+    );
   });
 });
 

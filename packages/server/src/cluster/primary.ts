@@ -59,7 +59,7 @@ export async function startCluster(settings: ServiceSettings, file: string): Pro
       logger.error({ instance: name, reason, pause: Math.round(pause) }, "an instance ended and is started again");
     },
     instances: health,
-    settings: () => ({ settings: { ...settings, port: requested }, bindLast: seats.length > 1 }),
+    start: (instance) => ({ settings: { ...settings, port: requested, instance }, bindLast: seats.length > 1 }),
   };
 
   const stop = async (within: number): Promise<void> => {

@@ -21,8 +21,8 @@ export interface SeatEvents {
   ended(name: string, reason: string, pause: number): void;
   /** @returns all instances, for one of them that was asked. */
   instances(): Promise<readonly InstanceHealth[]>;
-  /** The settings for a new life, and whether the port is served by others meanwhile. */
-  settings(): { readonly settings: ServiceSettings; readonly bindLast: boolean };
+  /** The settings for a new life of that name, and whether others serve the port meanwhile. */
+  start(name: string): { readonly settings: ServiceSettings; readonly bindLast: boolean };
 }
 
 /** One place among the instances behind a port: one process at a time, each life with a name of its own, started again when it ends by itself. */
@@ -40,6 +40,8 @@ export class Seat {
   #pause: NodeJS.Timeout | undefined;
   #failure: ServerError | undefined;
   #firstLife: { resolve(): void; reject(error: ServerError): void } | undefined;
+  /** Whether the process hears: what is said while it still loads its modules is lost. */
+  #listening = false;
   #stopping = false;
   #emptied: (() => void) | undefined;
 
@@ -67,6 +69,7 @@ export class Seat {
     this.#state = "starting";
     this.#began = performance.now();
     this.#readyAt = undefined;
+    this.#listening = false;
     this.#failure = undefined;
     const worker = cluster.fork({ ZURUF_INSTANCE: this.#name });
     this.#worker = worker;
@@ -80,7 +83,9 @@ export class Seat {
   #hear(message: ToPrimary): void {
     switch (message.type) {
       case "listening":
-        this.#sayStart();
+        this.#listening = true;
+        if (this.#stopping) this.#say({ type: "stop" });
+        else this.#say({ type: "start", ...this.#events.start(this.#name) });
         break;
       case "bound":
         this.#events.bound(message.port);
@@ -102,12 +107,6 @@ export class Seat {
         void this.#events.instances().then((instances) => this.#say({ type: "instances", id: message.id, instances }));
         break;
     }
-  }
-
-  /** Only once the instance listens: what is said to a process that is still loading its modules is lost. */
-  #sayStart(): void {
-    const { settings, bindLast } = this.#events.settings();
-    this.#say({ type: "start", settings: { ...settings, instance: this.#name }, bindLast });
   }
 
   #ended(how: string): void {
@@ -161,7 +160,7 @@ export class Seat {
         clearTimeout(late);
         resolve();
       };
-      this.#say({ type: "stop" });
+      if (this.#listening) this.#say({ type: "stop" });
     });
   }
 

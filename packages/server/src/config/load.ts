@@ -1,5 +1,6 @@
 import { ServerError } from "../errors.ts";
 import { redact } from "../backplanes.ts";
+import { closest } from "./closest.ts";
 import { optionKeys, options, type OptionKey } from "./options.ts";
 import type { ServiceSettings } from "./service-config.ts";
 import { readConfigFile, readFlags, readVariables, type Written } from "./sources.ts";
@@ -25,16 +26,18 @@ export function loadSettings({ args, env, cwd }: Invocation): ServiceSettings | 
   return settle([...(config ? readConfigFile(config, cwd) : []), ...readVariables(env), ...flags.written]);
 }
 
-/** Checks settings that a program wrote, and adds the defaults. @throws ServerError badConfig. */
-export function checkSettings(given: Readonly<Partial<Record<string, unknown>>>): ServiceSettings {
-  return settle(
-    Object.entries(given)
-      .filter(([, value]) => value !== undefined)
-      .map(([key, value]) => {
-        if (!Object.hasOwn(options, key)) throw new ServerError("badConfig", `${key}: unknown option`);
-        return { key: key as OptionKey, value, where: key };
-      }),
-  );
+/** Checks settings that a program wrote, and adds the defaults. @param known the options it may write. @throws ServerError badConfig. */
+export function checkSettings(
+  given: Readonly<Partial<Record<string, unknown>>>,
+  known: readonly OptionKey[] = optionKeys,
+): ServiceSettings {
+  const written: Written[] = [];
+  for (const [name, value] of Object.entries(given)) {
+    const key = known.find((one) => one === name);
+    if (key === undefined) throw new ServerError("badConfig", `${name}: unknown option${closest(name, known)}`);
+    if (value !== undefined) written.push({ key, value, where: name });
+  }
+  return settle(written);
 }
 
 function settle(written: readonly Written[]): ServiceSettings {

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { backplaneNames, knowsBackplane } from "../backplanes.ts";
 import { channelConfig } from "./channels.ts";
+import { limitsConfig } from "./limits.ts";
 import { addresses, choice, duration, integer, json, origins, text, toggle, type Kind } from "./kinds.ts";
 import { logLevels, type ServiceSettings } from "./service-config.ts";
 
@@ -66,6 +67,11 @@ export const options: OptionTable = {
   channels: {
     about: 'options by channel pattern, such as \'{"chat:*":{"publish":"anyone"}}\'',
     kind: json(z.record(z.string(), channelConfig)),
+    default: {},
+  },
+  limits: {
+    about: "what one client may use, such as '{\"subscriptions\":100}'; docs/hub.md lists them",
+    kind: json(limitsConfig),
     default: {},
   },
   connectionRate: {

@@ -1,4 +1,5 @@
 import type { ChannelConfig } from "./channels.ts";
+import type { LimitsConfig } from "./limits.ts";
 
 export const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -29,6 +30,8 @@ export interface ServiceSettings {
   readonly trustedProxies: readonly string[];
   /** Options by channel pattern. */
   readonly channels: Readonly<Record<string, ChannelConfig>>;
+  /** The hub's limits on what one client may use. */
+  readonly limits: LimitsConfig;
   /** New connections per second and address; 0: no limit. */
   readonly connectionRate: number;
   /** New connections that an address may open at once before `connectionRate` counts. */
