@@ -1,6 +1,6 @@
 import type { ByteLoops } from "./byte-loops.ts";
 import { portableLoops } from "./byte-loops.ts";
-import { isSendableCloseCode, ReportedCloseCode } from "./close-code.ts";
+import { closePayload, isSendableCloseCode, ReportedCloseCode } from "./close-code.ts";
 import { WebSocketError } from "./errors.ts";
 import type { WebSocketErrorCode } from "./errors.ts";
 import type { CloseEvent, ConnectionEvent, ControlEvent, FailEvent, MessageEvent } from "./events.ts";
@@ -116,7 +116,8 @@ export class Connection {
 
   /** Copies what was fed and not read, so that the caller may reuse its memory before `next` has given undefined. */
   detach(): void {
-    if (this.#at < this.#end) this.#bytes = this.#bytes.slice(this.#at, this.#end);
+    // Not `slice`, which on a Buffer copies nothing.
+    if (this.#at < this.#end) this.#bytes = new Uint8Array(this.#bytes.subarray(this.#at, this.#end));
     else this.#bytes = NOTHING;
     this.#end -= this.#at;
     this.#at = 0;
@@ -439,24 +440,4 @@ function headerLength(second: number): number {
 
 function readUint32(bytes: Uint8Array, at: number): number {
   return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
-}
-
-/** A close frame's payload, RFC 6455 §5.5.1. @throws WebSocketError INVALID_ARGUMENT */
-function closePayload(code: number | undefined, reason: string): Uint8Array {
-  if (code === undefined) {
-    if (reason !== "") throw new WebSocketError("INVALID_ARGUMENT", "a close reason needs a code");
-    return NOTHING;
-  }
-  if (!isSendableCloseCode(code)) {
-    throw new WebSocketError("INVALID_ARGUMENT", `close code ${code}; use 1000–1003, 1007–1014 or 3000–4999`);
-  }
-  const text = encodeUtf8(reason);
-  if (text.length > MAX_CONTROL_PAYLOAD - 2) {
-    throw new WebSocketError("INVALID_ARGUMENT", `a close reason is at most 123 bytes of UTF-8, not ${text.length}`);
-  }
-  const payload = new Uint8Array(2 + text.length);
-  payload[0] = code >>> 8;
-  payload[1] = code & 0xff;
-  payload.set(text, 2);
-  return payload;
 }

@@ -59,6 +59,6 @@ export function carry<Data>(stream: Duplex, socket: EngineSocket<Data>, head: Ui
   if (head.length > 0) bring(carried, head);
   const early = stream.read() as Uint8Array | null;
   if (early !== null) bring(carried, early);
-  if (internals && stream instanceof NetSocket && shareReads(stream, readBuffer, onRead)) stream.resume();
-  else stream.on("data", onData);
+  if (!(internals && stream instanceof NetSocket && shareReads(stream, readBuffer, onRead))) stream.on("data", onData);
+  if (carried.reads) stream.resume();
 }

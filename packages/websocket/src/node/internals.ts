@@ -1,4 +1,6 @@
 import { Socket } from "node:net";
+import { createDeflateRaw, createInflateRaw } from "node:zlib";
+import type { DeflateRaw, InflateRaw, ZlibOptions } from "node:zlib";
 
 /**
  * All that rests on Node's internals, and the checks that they are as expected. Each function says whether it could do
@@ -54,4 +56,91 @@ export function shareReads(socket: Socket, buffer: Buffer, onRead: OnRead): bool
   fields[readFields.callback] = onRead;
   (handle as { useUserBuffer(buffer: Buffer): void }).useUserBuffer(buffer);
   return true;
+}
+
+/** A raw deflate or inflate state of zlib's that is used synchronously, message after message, without a stream around it. */
+export interface ZlibState {
+  /** Bytes of the output that the last `run` left free. */
+  readonly outputLeft: number;
+  /** Bytes of the input that the last `run` left over. */
+  readonly inputLeft: number;
+  /** Runs zlib once. @param flush one of zlib's flush constants. @returns whether it went well. */
+  run(flush: number, input: Uint8Array, at: number, length: number, output: Uint8Array, outputAt: number): boolean;
+  /** Forgets the window. */
+  reset(): void;
+  /** Frees its memory now. */
+  close(): void;
+}
+
+interface ZlibHandle {
+  writeSync(
+    flush: number,
+    input: Uint8Array,
+    at: number,
+    length: number,
+    output: Uint8Array,
+    outputAt: number,
+    room: number,
+  ): void;
+  reset(): void;
+  onerror: (message: string, errno: number, code: string) => void;
+}
+
+class HandleState implements ZlibState {
+  readonly #stream: DeflateRaw | InflateRaw;
+  readonly #handle: ZlibHandle;
+  readonly #left: Uint32Array;
+  #failed = false;
+
+  constructor(stream: DeflateRaw | InflateRaw, handle: ZlibHandle, left: Uint32Array) {
+    this.#stream = stream;
+    this.#handle = handle;
+    this.#left = left;
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- zlib's handle is no event target; it calls this property
+    handle.onerror = () => {
+      this.#failed = true;
+    };
+  }
+
+  get outputLeft(): number {
+    return this.#left[0]!;
+  }
+
+  get inputLeft(): number {
+    return this.#left[1]!;
+  }
+
+  run(flush: number, input: Uint8Array, at: number, length: number, output: Uint8Array, outputAt: number): boolean {
+    this.#handle.writeSync(flush, input, at, length, output, outputAt, output.length - outputAt);
+    return !this.#failed;
+  }
+
+  reset(): void {
+    this.#handle.reset();
+  }
+
+  close(): void {
+    this.#stream.close();
+  }
+}
+
+/** @returns undefined where zlib's streams are not made as expected. */
+export function openZlib(kind: "deflate" | "inflate", options: ZlibOptions): ZlibState | undefined {
+  const stream = kind === "deflate" ? createDeflateRaw(options) : createInflateRaw(options);
+  const { _handle: handle, _writeState: left } = stream as unknown as { _handle?: ZlibHandle; _writeState?: unknown };
+  if (typeof handle?.writeSync !== "function" || typeof handle.reset !== "function") return undefined;
+  if (!(left instanceof Uint32Array) || left.length !== 2) return undefined;
+  return new HandleState(stream, handle, left);
+}
+
+let zlibAsExpected: boolean | undefined;
+
+/** Whether `openZlib` gives something here. */
+export function canOpenZlib(): boolean {
+  if (zlibAsExpected === undefined) {
+    const state = openZlib("inflate", {});
+    zlibAsExpected = state !== undefined;
+    state?.close();
+  }
+  return zlibAsExpected;
 }

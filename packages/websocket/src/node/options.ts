@@ -1,5 +1,8 @@
-import { inspect } from "node:util";
 import { WebSocketError } from "../core/errors.ts";
+import { readCompressionOptions } from "./compression-options.ts";
+import type { CompressionLimits, CompressionOptions } from "./compression-options.ts";
+import { readInteger } from "./integer-option.ts";
+import type { IntegerOption } from "./integer-option.ts";
 
 /** What happens to a socket with more than `maxBuffered` bytes waiting: it is cut off, or the message is dropped. */
 export type OverflowPolicy = "close" | "drop";
@@ -28,6 +31,8 @@ export interface ServerOptions {
   readonly maxBuffered?: number;
   /** What happens to a message that is not taken: "close" (default) cuts the socket off with SLOW_CONSUMER, "drop" forgets the message. */
   readonly overflow?: OverflowPolicy;
+  /** Compression of messages with clients that offer it, RFC 7692. Default false; true takes `CompressionOptions`' defaults. */
+  readonly compression?: boolean | CompressionOptions;
   /**
    * Whether Node's internals may be used where they are as expected: faster, otherwise the same.
    * Default true, unless the environment has `ZURUF_NO_INTERNALS=1`.
@@ -36,12 +41,9 @@ export interface ServerOptions {
 }
 
 /** Options with their defaults filled in. */
-export type ServerLimits = Required<ServerOptions>;
-
-interface IntegerOption {
-  readonly least: number;
-  readonly most: number;
-  readonly standard: number;
+export interface ServerLimits extends Required<Omit<ServerOptions, "compression">> {
+  /** Undefined: no compression. */
+  readonly compression: CompressionLimits | undefined;
 }
 
 const SIZE = 2 ** 30;
@@ -73,19 +75,7 @@ type IntegerOptionName =
   | "highWaterMark"
   | "maxBuffered";
 
-function readInteger(name: IntegerOptionName, value: unknown, standard: number): number {
-  const { least, most } = integerOptions[name];
-  if (value === undefined) return standard;
-  if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > most) {
-    throw new WebSocketError(
-      "INVALID_OPTION",
-      `${name} must be an integer from ${least} to ${most}, not ${inspect(value)}`,
-    );
-  }
-  return value;
-}
-
-const otherOptions: ReadonlySet<string> = new Set(["overflow", "internals"]);
+const otherOptions: ReadonlySet<string> = new Set(["overflow", "internals", "compression"]);
 
 /** Fills in defaults. @throws WebSocketError INVALID_OPTION, naming the option. */
 export function readServerOptions(options: ServerOptions): ServerLimits {
@@ -94,7 +84,7 @@ export function readServerOptions(options: ServerOptions): ServerLimits {
       throw new WebSocketError("INVALID_OPTION", `there is no option ${JSON.stringify(name)}`);
     }
   }
-  const integer = (name: IntegerOptionName): number => readInteger(name, options[name], integerOptions[name].standard);
+  const integer = (name: IntegerOptionName): number => readInteger(name, options[name], integerOptions[name]);
   const maxMessage = integer("maxMessage");
   const { overflow = "close", internals = process.env["ZURUF_NO_INTERNALS"] !== "1" } = options;
   if (overflow !== "close" && overflow !== "drop") {
@@ -103,7 +93,10 @@ export function readServerOptions(options: ServerOptions): ServerLimits {
   if (typeof internals !== "boolean") throw new WebSocketError("INVALID_OPTION", "internals must be true or false");
   return {
     maxMessage,
-    maxFrame: readInteger("maxFrame", options.maxFrame, Math.max(maxMessage, integerOptions.maxFrame.least)),
+    maxFrame: readInteger("maxFrame", options.maxFrame, {
+      ...integerOptions.maxFrame,
+      standard: Math.max(maxMessage, integerOptions.maxFrame.least),
+    }),
     maxFragments: integer("maxFragments"),
     maxHeader: integer("maxHeader"),
     handshakeTimeout: integer("handshakeTimeout"),
@@ -114,5 +107,6 @@ export function readServerOptions(options: ServerOptions): ServerLimits {
     maxBuffered: integer("maxBuffered"),
     overflow,
     internals,
+    compression: readCompressionOptions(options.compression),
   };
 }

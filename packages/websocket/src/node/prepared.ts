@@ -2,12 +2,15 @@ import { WebSocketError } from "../core/errors.ts";
 import { frameHeaderLength, writeFrameHeader } from "../core/frame.ts";
 import { FrameBit, Opcode } from "../core/opcode.ts";
 import type { Message, Prepared } from "./api.ts";
+import type { Deflater } from "./deflater.ts";
 
 /** A message with its frame, made once for all sockets of a server. */
 export class PreparedMessage implements Prepared {
   readonly message: Message;
   /** The unmasked, uncompressed frame. Never changed. */
   readonly frame: Buffer;
+  readonly #header: number;
+  #compressed: Map<Deflater, Buffer> | undefined;
 
   /** Bytes are copied. @throws WebSocketError INVALID_ARGUMENT for anything but a string or bytes. */
   constructor(message: Message) {
@@ -24,7 +27,32 @@ export class PreparedMessage implements Prepared {
     this.frame = Buffer.allocUnsafeSlow(header + payload.length);
     writeFrameHeader(this.frame, 0, FrameBit.fin | (text ? Opcode.text : Opcode.binary), payload.length);
     this.frame.set(payload, header);
+    this.#header = header;
     this.message = text ? message : this.frame.subarray(header);
+  }
+
+  /** The payload's length in bytes. */
+  get length(): number {
+    return this.frame.length - this.#header;
+  }
+
+  /** The unmasked frame, compressed once for all sockets with this deflater; the plain one where compressing gains nothing. */
+  compressed(deflater: Deflater): Buffer {
+    this.#compressed ??= new Map();
+    let frame = this.#compressed.get(deflater);
+    if (frame === undefined) {
+      const payload = deflater.compress(this.frame.subarray(this.#header));
+      if (payload.length < this.length) {
+        const header = frameHeaderLength(payload.length, false);
+        frame = Buffer.allocUnsafeSlow(header + payload.length);
+        writeFrameHeader(frame, 0, this.frame[0]! | FrameBit.compressed, payload.length);
+        frame.set(payload, header);
+      } else {
+        frame = this.frame;
+      }
+      this.#compressed.set(deflater, frame);
+    }
+    return frame;
   }
 }
 

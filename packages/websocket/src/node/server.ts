@@ -1,25 +1,30 @@
 import { createServer } from "node:http";
-import type { IncomingMessage, Server as HttpServer } from "node:http";
+import type { Server as HttpServer } from "node:http";
+import type { Http2SecureServer, Http2Server } from "node:http2";
 import type { Server as HttpsServer } from "node:https";
-import { Socket as NetSocket } from "node:net";
 import type { AddressInfo } from "node:net";
-import type { Duplex } from "node:stream";
 import { WebSocketError } from "../core/errors.ts";
 import { isSendableCloseCode } from "../core/close-code.ts";
-import { acceptResponse, checkRequest, unsendableHeader } from "../core/server-handshake.ts";
+import { checkRequest, unsendableHeader } from "../core/server-handshake.ts";
 import type { HandshakeRequest } from "../core/server-handshake.ts";
 import type { Accept, Handlers, Message, Prepared, Refuse, Socket } from "./api.ts";
+import { Http1Approach } from "./approach.ts";
+import type { Approach } from "./approach.ts";
 import { carry } from "./carry.ts";
+import { Compression } from "./compression.ts";
 import { Deadlines } from "./deadlines.ts";
+import { isHttp2, routeHttp2 } from "./http2.ts";
 import { nodeLoops } from "./loops.ts";
 import { readServerOptions } from "./options.ts";
 import type { ServerLimits, ServerOptions } from "./options.ts";
 import { PreparedMessage } from "./prepared.ts";
-import { refuse } from "./refuse.ts";
-import { EngineRequest } from "./request.ts";
 import { isRouted, route } from "./routes.ts";
+import type { UpgradeTaker } from "./routes.ts";
 import type { Shell } from "./shell.ts";
 import { EngineSocket } from "./socket.ts";
+
+/** What a WebSocket server attaches to. */
+export type AnyServer = HttpServer | HttpsServer | Http2Server | Http2SecureServer;
 
 /** Where on an http.Server a WebSocket server answers. */
 export interface AttachOptions {
@@ -43,9 +48,11 @@ export interface WebSocketServer<Data = unknown> {
   readonly sockets: ReadonlySet<Socket<Data>>;
   /**
    * Serves WebSockets on an HTTP server; others on its `upgrade` event are left alone, a path that nobody serves gets 404.
+   * On an HTTP/2 server also those of RFC 8441, many on one connection. There, a `stream` listener of your own sees them
+   * too: it must leave streams with a `:protocol` header alone. (Listeners of `request` never see them.)
    * @throws WebSocketError INVALID_ARGUMENT when a path is taken already or does not start with `/`.
    */
-  attach(server: HttpServer | HttpsServer, options?: AttachOptions): void;
+  attach(server: AnyServer, options?: AttachOptions): void;
   /**
    * Listens with an HTTP server of its own, on every path. Plain requests get 426.
    * @param port 0 for any free one. @param host default 127.0.0.1.
@@ -72,7 +79,8 @@ class EngineServer<Data> implements WebSocketServer<Data> {
   readonly #handlers: Handlers<Data>;
   readonly #detach: (() => void)[] = [];
   readonly #own: HttpServer[] = [];
-  readonly #handshakes: Deadlines<Duplex>;
+  readonly #handshakes: Deadlines<Approach>;
+  readonly #compression: Compression | undefined;
   #closing: Promise<void> | undefined;
   #emptied: (() => void) | undefined;
 
@@ -96,10 +104,13 @@ class EngineServer<Data> implements WebSocketServer<Data> {
       silent: new Deadlines(limits.pingInterval, (socket) => socket.lookForSilence()),
       pinged: new Deadlines(limits.pingTimeout, (socket) => socket.expectAnswer()),
     };
-    this.#handshakes = new Deadlines(limits.handshakeTimeout, (stream) => refuse(stream, 503));
+    if (limits.compression !== undefined) {
+      this.#compression = new Compression(limits.compression, "server", limits.maxMessage, limits.internals);
+    }
+    this.#handshakes = new Deadlines(limits.handshakeTimeout, (approach) => approach.refuse(503));
   }
 
-  attach(server: HttpServer | HttpsServer, options: AttachOptions = {}): void {
+  attach(server: AnyServer, options: AttachOptions = {}): void {
     const { path } = options;
     const paths = path === undefined ? undefined : typeof path === "string" ? [path] : path;
     for (const one of paths ?? [undefined]) {
@@ -108,9 +119,12 @@ class EngineServer<Data> implements WebSocketServer<Data> {
       if (isRouted(server, one))
         throw new WebSocketError("INVALID_ARGUMENT", `${one ?? "every path"} is served already`);
     }
-    const take = (request: IncomingMessage, stream: Duplex, head: Buffer): void =>
-      void this.#upgrade(request, stream, head);
-    this.#detach.push(route(server, paths, take, this.#limits.handshakeTimeout));
+    const patience = this.#limits.handshakeTimeout;
+    // An HTTP/2 server with `allowHTTP1` emits upgrades too.
+    const take: UpgradeTaker = (request, stream, head) => void this.#upgrade(new Http1Approach(request, stream, head));
+    this.#detach.push(route(server, paths, take, patience));
+    if (!isHttp2(server)) return;
+    this.#detach.push(routeHttp2(server, paths, (approach) => void this.#upgrade(approach), patience));
   }
 
   async listen(port: number, host = "127.0.0.1"): Promise<AddressInfo> {
@@ -176,50 +190,40 @@ class EngineServer<Data> implements WebSocketServer<Data> {
     });
   }
 
-  async #upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): Promise<void> {
+  async #upgrade(approach: Approach): Promise<void> {
+    const { stream } = approach;
     const broken = (): void => void stream.destroy();
     // Node hands the stream over without a listener: a reset during the handshake must not reach the process.
     stream.on("error", broken);
-    const { maxHeader } = this.#limits;
-    let size = 0;
-    for (const text of request.rawHeaders) size += text.length;
-    if (size > maxHeader) return refuse(stream, 431);
-    const asked = checkRequest(request.method ?? "", (name) => {
-      const value = request.headers[name];
-      return Array.isArray(value) ? value.join(", ") : value;
-    });
-    if ("status" in asked) return refuse(stream, asked.status, asked.reason, asked.headers);
+    if (approach.headerSize > this.#limits.maxHeader) return approach.refuse(431);
+    const asked = checkRequest(approach.method, (name) => approach.header(name), approach.carrier);
+    if ("status" in asked) return approach.refuse(asked.status, asked.reason, asked.headers);
     let answer: Accept<Data> | Refuse | undefined;
     if (this.#handlers.upgrade !== undefined) {
       try {
-        const given = this.#handlers.upgrade(new EngineRequest(request, asked.protocols));
+        const given = this.#handlers.upgrade(approach.request(asked.protocols));
         if (given instanceof Promise) {
-          this.#handshakes.add(stream);
+          this.#handshakes.add(approach);
           answer = await given;
-          this.#handshakes.delete(stream);
+          this.#handshakes.delete(approach);
         } else {
           answer = given;
         }
       } catch (thrown) {
-        this.#handshakes.delete(stream);
+        this.#handshakes.delete(approach);
         process.emitWarning(thrown instanceof Error ? thrown : new Error(String(thrown)));
-        return refuse(stream, 500);
+        return approach.refuse(500);
       }
     }
     if (stream.destroyed || !stream.writable) return undefined;
-    if (this.#closing !== undefined) return refuse(stream, 503);
-    if (answer !== undefined && "status" in answer) return refuse(stream, answer.status, answer.body, answer.headers);
+    if (this.#closing !== undefined) return approach.refuse(503);
+    if (answer !== undefined && "status" in answer) return approach.refuse(answer.status, answer.body, answer.headers);
     stream.off("error", broken);
-    return this.#accept(request, stream, head, asked, answer);
+    return this.#accept(approach, asked, answer);
   }
 
-  #accept(
-    request: IncomingMessage,
-    stream: Duplex,
-    head: Buffer,
-    asked: HandshakeRequest,
-    answer: Accept<Data> | undefined,
-  ): void {
+  #accept(approach: Approach, asked: HandshakeRequest, answer: Accept<Data> | undefined): void {
+    const { stream } = approach;
     const protocol = answer?.protocol ?? "";
     const headers = answer?.headers ?? {};
     const wrong =
@@ -229,19 +233,17 @@ class EngineServer<Data> implements WebSocketServer<Data> {
     if (wrong !== undefined) {
       process.emitWarning(new WebSocketError("INVALID_ANSWER", wrong));
       stream.on("error", () => stream.destroy());
-      return refuse(stream, 500);
+      return approach.refuse(500);
     }
-    if (stream instanceof NetSocket) {
-      stream.setTimeout(0);
-      stream.setNoDelay(true);
-    }
-    const response = acceptResponse(asked.key, { protocol, extensions: "", headers });
+    const compression = this.#compression?.accept(asked.extensions);
+    const extensions = compression?.extensions ?? "";
     const socket = new EngineSocket(this.#shell, stream, answer?.data as Data, {
       protocol,
-      extensions: "",
-      remoteAddress: request.socket.remoteAddress ?? "",
+      extensions,
+      remoteAddress: approach.remoteAddress,
+      compression: compression && this.#compression?.forSocket(compression.agreement),
     });
-    socket.sendRaw(Buffer.from(response, "latin1"));
-    return carry(stream, socket, head, this.#limits.internals);
+    approach.accept(asked.key, { protocol, extensions, headers }, (bytes) => socket.sendRaw(bytes));
+    return carry(stream, socket, approach.head, this.#limits.internals);
   }
 }

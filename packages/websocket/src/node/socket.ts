@@ -1,19 +1,33 @@
+import { isAscii, isUtf8 } from "node:buffer";
 import type { Duplex } from "node:stream";
-import { ReportedCloseCode } from "../core/close-code.ts";
+import { closePayload, ReportedCloseCode } from "../core/close-code.ts";
 import { Connection } from "../core/connection.ts";
 import { WebSocketError } from "../core/errors.ts";
 import type { ConnectionEvent, MessageEvent } from "../core/events.ts";
 import type { MaskKey } from "../core/mask.ts";
 import { FrameBit, Opcode } from "../core/opcode.ts";
 import type { Message, Prepared, Socket } from "./api.ts";
+import { aside } from "./aside.ts";
+import type { MessageCompression } from "./compression.ts";
 import { outbox } from "./outbox.ts";
 import type { Sender } from "./outbox.ts";
+import { Outgoing } from "./outgoing.ts";
 import { ownBytes } from "./own-bytes.ts";
 import { assertBytes, PreparedMessage } from "./prepared.ts";
 import type { Shell } from "./shell.ts";
 
 const TEXT = FrameBit.fin | Opcode.text;
 const BINARY = FrameBit.fin | Opcode.binary;
+/** Messages of this many compressed bytes and more are decompressed on other threads. */
+const INFLATE_ASIDE = 32 * 1024;
+
+/** What the handshake agreed on. */
+export interface Agreed {
+  readonly protocol: string;
+  readonly extensions: string;
+  readonly remoteAddress: string;
+  readonly compression?: MessageCompression | undefined;
+}
 
 /** One WebSocket on a byte stream: TCP, TLS, or a stream of HTTP/2. Both roles use it; `carry` gives it the stream's events. */
 export class EngineSocket<Data> implements Socket<Data>, Sender {
@@ -29,25 +43,28 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
   draining = false;
   readonly #shell: Shell<Data>;
   readonly #connection: Connection;
+  readonly #compression: MessageCompression | undefined;
+  readonly #outgoing: Outgoing | undefined;
+  /** A large message is being decompressed aside: nothing is read until it has been delivered. */
+  #inflating = false;
   #state: "open" | "closing" | "closed" = "open";
   /** Something has arrived since the last look for silence. */
   #heard = true;
   #closeCode: number = ReportedCloseCode.abnormal;
   #closeReason = "";
 
-  constructor(
-    shell: Shell<Data>,
-    stream: Duplex,
-    data: Data,
-    agreed: { readonly protocol: string; readonly extensions: string; readonly remoteAddress: string },
-  ) {
+  constructor(shell: Shell<Data>, stream: Duplex, data: Data, agreed: Agreed) {
     this.#shell = shell;
     this.stream = stream;
     this.data = data;
     this.protocol = agreed.protocol;
     this.extensions = agreed.extensions;
     this.remoteAddress = agreed.remoteAddress;
-    this.#connection = new Connection(shell.connection);
+    this.#connection = new Connection(shell.connection, agreed.compression !== undefined);
+    if (agreed.compression !== undefined) {
+      this.#compression = agreed.compression;
+      this.#outgoing = new Outgoing(this, agreed.compression);
+    }
     shell.sockets.add(this);
     shell.silent.add(this);
   }
@@ -57,12 +74,16 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
   }
 
   get bufferedBytes(): number {
-    return this.stream.writableLength + outbox.waiting(this);
+    const waiting = this.stream.writableLength + outbox.waiting(this);
+    return this.#outgoing === undefined ? waiting : waiting + this.#outgoing.waiting;
   }
 
   send(message: Message | Prepared): boolean {
     if (this.#state !== "open" || !this.#admits()) return false;
-    if (typeof message === "string") {
+    if (this.#outgoing !== undefined) {
+      if (typeof message !== "string" && !(message instanceof PreparedMessage)) assertBytes(message);
+      this.#outgoing.send(message);
+    } else if (typeof message === "string") {
       outbox.text(this, TEXT, message);
     } else if (message instanceof PreparedMessage) {
       // RFC 6455 §5.3: a client masks each frame anew, so it cannot share one.
@@ -88,11 +109,17 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
 
   /** As `close`, but undefined sends no code, RFC 6455 §5.5.1. */
   startClosing(code: number | undefined, reason: string): void {
-    this.#connection.close(code, reason);
+    closePayload(code, reason); // throws for what cannot be sent
     if (this.#state !== "open") return;
     this.#state = "closing";
-    this.#sendOutput();
     this.#shell.closing.add(this);
+    const close = (): void => {
+      this.#connection.close(code, reason);
+      this.#sendOutput();
+    };
+    // RFC 6455 §5.5.1: no data frames after the close frame, so it waits for those that are still being compressed.
+    if (this.#outgoing === undefined) close();
+    else this.#outgoing.inOrder(close);
   }
 
   terminate(): void {
@@ -107,6 +134,11 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
     outbox.raw(this, bytes);
   }
 
+  /** Whether the stream may bring more now. */
+  get reads(): boolean {
+    return !this.#inflating;
+  }
+
   /** The engine's side: the handshake is done. */
   opened(): void {
     const before = outbox.enter(this);
@@ -117,15 +149,9 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
   /** What the stream brought: `bytes[start, end)`. They may be overwritten, and are free again when this returns. */
   receive(bytes: Uint8Array, start: number, end: number): void {
     this.#heard = true;
-    const connection = this.#connection;
-    connection.feed(bytes, start, end);
-    const before = outbox.enter(this);
-    for (let event = connection.next(); event !== undefined; event = connection.next()) {
-      if (event.type === "message") this.#message(event);
-      else this.#control(event);
-    }
-    if (connection.hasOutput) this.#sendOutput();
-    outbox.leave(this, before);
+    this.#connection.feed(bytes, start, end);
+    if (this.#inflating) this.#connection.detach();
+    else this.#read();
   }
 
   /** The peer sends nothing more. */
@@ -155,6 +181,7 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
     pinged.delete(this);
     this.waiting = undefined;
     this.waitingBytes = 0;
+    this.#outgoing?.close();
     this.#run(() => handlers.close?.(this, this.#closeCode, this.#closeReason));
   }
 
@@ -200,16 +227,89 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
     this.terminate();
   }
 
+  /** Handles all that has been fed. */
+  #read(): void {
+    const connection = this.#connection;
+    const before = outbox.enter(this);
+    for (let event = connection.next(); event !== undefined; event = connection.next()) {
+      if (event.type !== "message") {
+        this.#control(event);
+      } else if (event.compressed) {
+        this.#inflate(event);
+        if (this.#inflating) {
+          connection.detach();
+          this.stream.pause();
+          break;
+        }
+      } else {
+        this.#message(event);
+      }
+    }
+    if (connection.hasOutput) this.#sendOutput();
+    outbox.leave(this, before);
+  }
+
   #message(event: MessageEvent): void {
     if (this.#state !== "open") return; // RFC 6455 §5.5.1: after our close frame, messages need not be processed
     const { bytes, start, end } = event;
-    let message: Message;
     if (event.text) {
       const buffer = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-      message = buffer.toString(event.ascii ? "latin1" : "utf8", start, end);
+      this.#deliver(buffer.toString(event.ascii ? "latin1" : "utf8", start, end));
     } else {
-      message = event.owned && end === bytes.length ? bytes : ownBytes(bytes, start, end);
+      this.#deliver(event.owned && end === bytes.length ? bytes : ownBytes(bytes, start, end));
     }
+  }
+
+  #inflate(event: MessageEvent): void {
+    if (this.#state !== "open") return;
+    const { inflater, inflatesInContext } = this.#compression!;
+    const { text, bytes, start, end } = event;
+    if (end - start < INFLATE_ASIDE || inflatesInContext) {
+      try {
+        this.#inflated(text, inflater.inflate(bytes, start, end));
+      } catch (error) {
+        this.#failed(error as WebSocketError);
+      }
+      return;
+    }
+    this.#inflating = true;
+    const own = event.owned ? bytes.subarray(start, end) : ownBytes(bytes, start, end);
+    const resume = (deliver: () => void): void => {
+      if (this.#state === "closed") return;
+      this.#inflating = false;
+      deliver();
+      this.#read();
+      if (!this.#inflating) this.stream.resume();
+    };
+    aside(() => inflater.inflateAside(own)).then(
+      (inflated) => resume(() => this.#inflated(text, inflated)),
+      (error: WebSocketError) => resume(() => this.#failed(error)),
+    );
+  }
+
+  /** @param bytes borrowed, or the receiver's own if they fill their memory. */
+  #inflated(text: boolean, bytes: Buffer): void {
+    if (!text) {
+      this.#deliver(ownBytes(bytes, 0, bytes.length));
+    } else if (isAscii(bytes)) {
+      this.#deliver(bytes.toString("latin1"));
+    } else if (isUtf8(bytes)) {
+      this.#deliver(bytes.toString("utf8"));
+    } else {
+      this.#failed(new WebSocketError("INVALID_UTF8")); // RFC 6455 §8.1, on what RFC 7692 §6.2 gives
+    }
+  }
+
+  /** What arrived cannot be processed, RFC 6455 §7.1.7. */
+  #failed(error: WebSocketError): void {
+    if (this.#state === "closed") return;
+    this.#connection.fail(error);
+    this.#report(error);
+    this.#finish();
+  }
+
+  #deliver(message: Message): void {
+    if (this.#state !== "open") return;
     const { handlers } = this.#shell;
     if (handlers.message === undefined) return;
     try {
@@ -233,6 +333,7 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
   /** Nothing more is to be said: sends what waits, ends our side, and gives the peer time to end its own. */
   #finish(): void {
     this.#state = "closing";
+    this.#outgoing?.close();
     this.#sendOutput();
     outbox.flush(this);
     // RFC 6455 §7.1.1: the server ends the stream first; a client waits for that, unless the connection failed.
@@ -281,10 +382,8 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
     const error = new WebSocketError("HANDLER_FAILED", cause instanceof Error ? cause.message : String(cause), {
       cause,
     });
-    this.#report(error);
-    if (this.#state !== "open") return;
-    this.#connection.fail(error);
-    this.#finish();
+    if (this.#state === "open") this.#failed(error);
+    else this.#report(error);
   }
 
   #report(error: WebSocketError): void {

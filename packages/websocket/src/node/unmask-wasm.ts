@@ -25,38 +25,39 @@ const NOWHERE_ALIGNED = [0, 0] as const; // memory operand: alignment 1, offset 
 const [at, end, key, mask, wideOr, wide, byteOr, byte] = [0, 1, 2, 3, 4, 5, 6, 7];
 
 /** Numbers below 128 are one byte of LEB128; nothing here is larger but the mask 255 and the code's own length. */
-const code: readonly number[] = [
-  ...[2, 3, V128, 2, I32], // locals: mask, wideOr, wide; byteOr, byte
-  ...[LOCAL_GET, key, SIMD, 0x11, LOCAL_SET, mask], // mask = i32x4.splat(key)
-  ...BLOCK,
-  ...LOOP,
-  ...[LOCAL_GET, at, I32_CONST, 16, ADD, LOCAL_GET, end, 0x4b, ...LEAVE_IF], // if (at + 16 > end) leave
-  ...[LOCAL_GET, at],
-  ...[LOCAL_GET, at, SIMD, 0x00, ...NOWHERE_ALIGNED], // v128.load
-  ...[LOCAL_GET, mask, SIMD, 0x51, LOCAL_TEE, wide], // wide = v128.xor
-  ...[SIMD, 0x0b, ...NOWHERE_ALIGNED], // v128.store
-  ...[LOCAL_GET, wideOr, LOCAL_GET, wide, SIMD, 0x50, LOCAL_SET, wideOr], // wideOr = v128.or
-  ...[LOCAL_GET, at, I32_CONST, 16, ADD, LOCAL_SET, at], // at += 16: the key's phase stays
-  ...AGAIN,
-  END,
-  END,
-  ...BLOCK,
-  ...LOOP,
-  ...[LOCAL_GET, at, LOCAL_GET, end, 0x4f, ...LEAVE_IF], // if (at >= end) leave
-  ...[LOCAL_GET, at],
-  ...[LOCAL_GET, at, 0x2d, ...NOWHERE_ALIGNED], // i32.load8_u
-  ...[LOCAL_GET, key, 0x73, I32_CONST, 0xff, 0x01, 0x71, LOCAL_TEE, byte], // byte = (xor key) and 255
-  ...[0x3a, ...NOWHERE_ALIGNED], // i32.store8
-  ...[LOCAL_GET, byteOr, LOCAL_GET, byte, 0x72, LOCAL_SET, byteOr], // byteOr = i32.or
-  ...[LOCAL_GET, key, I32_CONST, 8, 0x78, LOCAL_SET, key], // key = i32.rotr(key, 8)
-  ...[LOCAL_GET, at, I32_CONST, 1, ADD, LOCAL_SET, at],
-  ...AGAIN,
-  END,
-  END,
-  ...[LOCAL_GET, wideOr, SIMD, 0x64, I32_CONST, 0, 0x47], // i8x16.bitmask(wideOr) != 0
-  ...[I32_CONST, 7, 0x74, LOCAL_GET, byteOr, 0x72], // (… << 7) | byteOr
-  END,
+const instructions: readonly (readonly number[])[] = [
+  [2, 3, V128, 2, I32], // locals: mask, wideOr, wide; byteOr, byte
+  [LOCAL_GET, key, SIMD, 0x11, LOCAL_SET, mask], // mask = i32x4.splat(key)
+  BLOCK,
+  LOOP,
+  [LOCAL_GET, at, I32_CONST, 16, ADD, LOCAL_GET, end, 0x4b, ...LEAVE_IF], // if (at + 16 > end) leave
+  [LOCAL_GET, at],
+  [LOCAL_GET, at, SIMD, 0x00, ...NOWHERE_ALIGNED], // v128.load
+  [LOCAL_GET, mask, SIMD, 0x51, LOCAL_TEE, wide], // wide = v128.xor
+  [SIMD, 0x0b, ...NOWHERE_ALIGNED], // v128.store
+  [LOCAL_GET, wideOr, LOCAL_GET, wide, SIMD, 0x50, LOCAL_SET, wideOr], // wideOr = v128.or
+  [LOCAL_GET, at, I32_CONST, 16, ADD, LOCAL_SET, at], // at += 16: the key's phase stays
+  AGAIN,
+  [END],
+  [END],
+  BLOCK,
+  LOOP,
+  [LOCAL_GET, at, LOCAL_GET, end, 0x4f, ...LEAVE_IF], // if (at >= end) leave
+  [LOCAL_GET, at],
+  [LOCAL_GET, at, 0x2d, ...NOWHERE_ALIGNED], // i32.load8_u
+  [LOCAL_GET, key, 0x73, I32_CONST, 0xff, 0x01, 0x71, LOCAL_TEE, byte], // byte = (xor key) and 255
+  [0x3a, ...NOWHERE_ALIGNED], // i32.store8
+  [LOCAL_GET, byteOr, LOCAL_GET, byte, 0x72, LOCAL_SET, byteOr], // byteOr = i32.or
+  [LOCAL_GET, key, I32_CONST, 8, 0x78, LOCAL_SET, key], // key = i32.rotr(key, 8)
+  [LOCAL_GET, at, I32_CONST, 1, ADD, LOCAL_SET, at],
+  AGAIN,
+  [END],
+  [END],
+  [LOCAL_GET, wideOr, SIMD, 0x64, I32_CONST, 0, 0x47], // i8x16.bitmask(wideOr) != 0
+  [I32_CONST, 7, 0x74, LOCAL_GET, byteOr, 0x72], // (… << 7) | byteOr
+  [END],
 ];
+const code: readonly number[] = instructions.flat();
 
 const PAGE = 64 * 1024;
 
@@ -65,13 +66,15 @@ function section(id: number, content: readonly number[]): number[] {
 }
 
 function moduleBytes(pages: number): Uint8Array {
-  return Uint8Array.of(
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // magic, version
-    ...section(1, [1, 0x60, 3, I32, I32, I32, 1, I32]), // one type: (i32, i32, i32) -> i32
-    ...section(2, [1, 1, 0x6d, 1, 0x62, 2, 1, pages, pages]), // import "m" "b": memory of exactly so many pages
-    ...section(3, [1, 0]), // one function, of type 0
-    ...section(7, [1, 1, 0x75, 0, 0]), // export "u": function 0
-    ...section(10, [1, (code.length & 0x7f) | 0x80, code.length >> 7, ...code]),
+  return Uint8Array.from(
+    [
+      [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // magic, version
+      section(1, [1, 0x60, 3, I32, I32, I32, 1, I32]), // one type: (i32, i32, i32) -> i32
+      section(2, [1, 1, 0x6d, 1, 0x62, 2, 1, pages, pages]), // import "m" "b": memory of exactly so many pages
+      section(3, [1, 0]), // one function, of type 0
+      section(7, [1, 1, 0x75, 0, 0]), // export "u": function 0
+      section(10, [1, (code.length & 0x7f) | 0x80, code.length >> 7, ...code]),
+    ].flat(),
   );
 }
 

@@ -1,0 +1,106 @@
+import { constants, inflateRaw, inflateRawSync } from "node:zlib";
+import { WebSocketError } from "../core/errors.ts";
+import { openZlib } from "./internals.ts";
+import type { ZlibState } from "./internals.ts";
+import { currentScratch, growScratch, takeScratch } from "./scratch.ts";
+
+/** RFC 7692 §7.2.2: what a sender left out at a message's end. */
+const TAIL = Uint8Array.of(0x00, 0x00, 0xff, 0xff);
+
+/** Decompresses messages, RFC 7692 §7.2.2. */
+export class Inflater {
+  readonly #limit: number;
+  readonly #internals: boolean;
+  readonly #takeover: boolean;
+  #state: ZlibState | undefined;
+
+  /**
+   * @param limit bytes that a message may have once decompressed. Nothing beyond it is kept, or inflated.
+   * @param takeover whether messages may refer to those before them: then this is one connection's own, and needs internals.
+   */
+  constructor(limit: number, internals: boolean, takeover: boolean) {
+    this.#limit = limit;
+    this.#internals = internals;
+    this.#takeover = takeover;
+  }
+
+  /**
+   * Decompresses one message now.
+   * @returns bytes that are valid until the next message is compressed or decompressed.
+   * @throws WebSocketError INVALID_DEFLATE, MESSAGE_TOO_LARGE.
+   */
+  inflate(bytes: Uint8Array, start: number, end: number): Buffer {
+    if (this.#internals) this.#state ??= openZlib("inflate", WINDOW);
+    if (this.#state === undefined) return this.#publicly(bytes.subarray(start, end));
+    try {
+      const used = this.#feed(this.#state, bytes, start, end, 0);
+      const whole = this.#feed(this.#state, TAIL, 0, TAIL.length, used);
+      // Where the message ended with a final block, zlib's stream is over, context or not.
+      if (!this.#takeover || this.#state.inputLeft > 0) this.#state.reset();
+      return currentScratch().subarray(0, whole);
+    } catch (error) {
+      this.close(); // whatever state it is in, nobody else's message meets it
+      throw error;
+    }
+  }
+
+  /** Decompresses one message on zlib's threads, without any context. @returns bytes of its own. Rejects as `inflate` throws. */
+  inflateAside(bytes: Uint8Array): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      inflateRaw(bytes, this.#oneShot, (error, result) =>
+        error === null ? resolve(result) : reject(this.#error(error)),
+      );
+    });
+  }
+
+  close(): void {
+    this.#state?.close();
+    this.#state = undefined;
+  }
+
+  /** Runs zlib over some input. @param used bytes of output there are. @returns bytes of output there are then. */
+  #feed(state: ZlibState, bytes: Uint8Array, start: number, end: number, used: number): number {
+    let output = used === 0 ? takeScratch() : currentScratch();
+    let at = start;
+    let written = used;
+    for (;;) {
+      if (!state.run(constants.Z_SYNC_FLUSH, bytes, at, end - at, output, written))
+        throw new WebSocketError("INVALID_DEFLATE");
+      const read = end - state.inputLeft - at;
+      at += read;
+      written = output.length - state.outputLeft;
+      if (written > this.#limit)
+        throw new WebSocketError("MESSAGE_TOO_LARGE", `limit ${this.#limit} bytes, decompressed`);
+      if (state.outputLeft === 0) {
+        output = growScratch(written, Math.max(output.length, this.#limit) + 1);
+      } else if (at < end && read > 0) {
+        // RFC 7692 §7.2.3.4: a block with BFINAL ends zlib's stream; a message may go on after it.
+        state.reset();
+      } else {
+        return written;
+      }
+    }
+  }
+
+  #publicly(bytes: Uint8Array): Buffer {
+    try {
+      return inflateRawSync(bytes, this.#oneShot);
+    } catch (error) {
+      throw this.#error(error);
+    }
+  }
+
+  get #oneShot(): { windowBits: number; finishFlush: number; maxOutputLength: number } {
+    return { ...WINDOW, finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: this.#limit };
+  }
+
+  #error(cause: unknown): WebSocketError {
+    const tooLarge = cause instanceof Error && "code" in cause && cause.code === "ERR_BUFFER_TOO_LARGE";
+    return tooLarge
+      ? new WebSocketError("MESSAGE_TOO_LARGE", `limit ${this.#limit} bytes, decompressed`, { cause })
+      : new WebSocketError("INVALID_DEFLATE", undefined, { cause });
+  }
+}
+
+/** A larger window than the sender's reads all that it wrote, RFC 7692 §7.1.2. */
+const WINDOW = { windowBits: 15 } as const;
