@@ -1,7 +1,6 @@
 /** Reads what the scripts answer. It comes from a broker, so it is checked. */
 import { BackplaneError, type Item, type Position } from "@zuruf/hub";
-import { epochAt, readChain, type Chain } from "./chain.ts";
-import { isEpoch, readOffset } from "./wire.ts";
+import { epochAt, isEpoch, readChain, readOffset, type EpochChain } from "@zuruf/hub/store";
 
 export function malformed(what: string): BackplaneError {
   return new BackplaneError(
@@ -19,7 +18,7 @@ export function readPosition(answer: unknown): Position {
 }
 
 export interface Page {
-  readonly chain: Chain;
+  readonly chain: EpochChain;
   readonly head: Position;
   /** In the order asked for; those too old left out. */
   readonly items: Item[];
@@ -48,18 +47,4 @@ function text(value: unknown): string {
   if (value instanceof Buffer) return value.toString("latin1");
   if (typeof value === "string") return value;
   throw malformed("text");
-}
-
-/** Whether these are all of the first items after a position, with no hole before or between. */
-export function follows(items: readonly Item[], after: Position, head: Position): boolean {
-  let expected = after.offset + 1;
-  for (const item of items) if (item.offset !== expected++) return false;
-  return items.length > 0 || after.offset === head.offset;
-}
-
-/** The newest items without a hole between. */
-export function endOf(items: readonly Item[]): readonly Item[] {
-  let start = items.length;
-  while (start > 1 && items[start - 2]?.offset === (items[start - 1]?.offset ?? 0) - 1) start--;
-  return items.slice(Math.max(0, start - 1));
 }

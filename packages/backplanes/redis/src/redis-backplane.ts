@@ -10,17 +10,16 @@ import {
   type Position,
   type PublishOptions,
 } from "@zuruf/hub";
-import { misfit } from "./chain.ts";
-import { Deadlines } from "./deadline.ts";
+import { Deadlines, endOf, follows, misfit, readControl, writeControl } from "@zuruf/hub/store";
 import { loadDriver, type Driver } from "./driver.ts";
 import { explain, isUnsent, readRefusal } from "./failures.ts";
-import { endOf, follows, malformed, readPage, readPosition } from "./page.ts";
+import { malformed, readPage, readPosition } from "./page.ts";
 import { Names } from "./names.ts";
 import { printAddress, readSettings, readTarget, type RedisOptions, type Settings, type Target } from "./options.ts";
 import { announceOnce, append, heads, page, probe, type Script } from "./scripts.ts";
 import type { RedisServer } from "./server.ts";
 import { Servers } from "./servers.ts";
-import { announceWithoutHistory, readAnnouncement, readControl, writeControl } from "./wire.ts";
+import { announceWithoutHistory, readAnnouncement } from "./wire.ts";
 
 /** Bytes of publications that may wait for Redis; beyond, publications are refused at once. */
 const mostBytesInFlight = 64 * 1024 * 1024;
@@ -188,7 +187,7 @@ export class RedisBackplane implements Backplane {
 
   async control(message: Uint8Array, to?: InstanceId): Promise<void> {
     const channel = this.#names.control(to);
-    await this.#send(channel, ["SPUBLISH", channel, writeControl(this.#instance, message)], "unavailable");
+    await this.#send(channel, ["SPUBLISH", channel, Buffer.from(writeControl(this.#instance, message))], "unavailable");
   }
 
   async close(): Promise<void> {

@@ -1,23 +1,11 @@
 /**
- * What travels over Pub/Sub. A publication is `<offset> <epoch> <data>`, with offset 0 and no epoch when it has no history;
- * a control message is `<bytes of the sender's name> <sender><message>`. Everything that arrives is untrusted: what does not parse is undefined.
+ * What travels over Pub/Sub: `<offset> <epoch> <data>`, with offset 0 and no epoch when a publication has no history.
+ * Everything that arrives is untrusted: what does not parse is undefined.
  */
-import type { InstanceId, Item } from "@zuruf/hub";
+import type { Item } from "@zuruf/hub";
+import { isEpoch, readOffset } from "@zuruf/hub/store";
 
 const space = 0x20;
-
-/** Epochs are ours: base64url of random bytes. */
-const epochPattern = /^[A-Za-z0-9_-]{1,64}$/;
-export function isEpoch(text: string): boolean {
-  return epochPattern.test(text);
-}
-
-/** A safe integer ≥ 0 in decimal, or undefined. */
-export function readOffset(text: string): number | undefined {
-  if (!/^\d{1,16}$/.test(text)) return undefined;
-  const offset = Number(text);
-  return Number.isSafeInteger(offset) ? offset : undefined;
-}
 
 export function readAnnouncement(message: Buffer): Item | undefined {
   const first = message.indexOf(space);
@@ -34,18 +22,4 @@ export function readAnnouncement(message: Buffer): Item | undefined {
 const withoutHistory = Buffer.from("0  ");
 export function announceWithoutHistory(data: Uint8Array): Buffer {
   return Buffer.concat([withoutHistory, data]);
-}
-
-export function writeControl(from: InstanceId, message: Uint8Array): Buffer {
-  const sender = Buffer.from(from);
-  return Buffer.concat([Buffer.from(`${sender.length} `), sender, message]);
-}
-
-export function readControl(message: Buffer): { readonly from: InstanceId; readonly message: Uint8Array } | undefined {
-  const end = message.indexOf(space);
-  if (end < 1 || end > 3) return undefined;
-  const length = readOffset(message.toString("latin1", 0, end));
-  const start = end + 1;
-  if (length === undefined || length === 0 || start + length > message.length) return undefined;
-  return { from: message.toString("utf8", start, start + length), message: message.subarray(start + length) };
 }

@@ -1,11 +1,11 @@
 import { anything, assert, property, string, uint8Array } from "fast-check";
 import { describe, expect, test } from "vitest";
-import { epochAt, misfit, readChain } from "../src/chain.ts";
+import { endOf, epochAt, follows, misfit, readChain, readControl, writeControl } from "@zuruf/hub/store";
 import { Names, slotOf } from "../src/names.ts";
 import { readSettings, readTarget } from "../src/options.ts";
-import { endOf, follows, readPage, readPosition } from "../src/page.ts";
+import { readPage, readPosition } from "../src/page.ts";
 import { readSlots } from "../src/topology.ts";
-import { announceWithoutHistory, readAnnouncement, readControl, writeControl } from "../src/wire.ts";
+import { announceWithoutHistory, readAnnouncement } from "../src/wire.ts";
 
 describe("names", () => {
   // Redis Cluster specification, and CLUSTER KEYSLOT on a server.
@@ -50,7 +50,7 @@ describe("wire", () => {
           data: Buffer.from(data),
         });
         const sender = Buffer.from(from).toString();
-        expect(readControl(writeControl(sender, data))).toEqual({ from: sender, message: Buffer.from(data) });
+        expect(readControl(writeControl(sender, data))).toEqual({ from: sender, message: data });
       }),
     );
   });

@@ -2,7 +2,7 @@
 export class Deadlines {
   readonly #ms: number;
   readonly #waiting = new Set<{ readonly end: number; readonly expire: () => void }>();
-  #timer: NodeJS.Timeout | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   constructor(ms: number) {
     this.#ms = ms;
   }

@@ -1,0 +1,5 @@
+/** What the stores and relays of backplanes have in common. For authors of backplanes. */
+export { epochAt, isEpoch, misfit, readChain, readOffset, type EpochChain, type EpochLink } from "./epoch-chain.ts";
+export { endOf, follows } from "./continuity.ts";
+export { Deadlines } from "./deadlines.ts";
+export { readControl, writeControl } from "./control-message.ts";
