@@ -1,10 +1,9 @@
 import { STATUS_CODES } from "node:http";
 import type { IncomingHttpHeaders } from "node:http";
-import { constants, Http2ServerRequest } from "node:http2";
 import type {
   Http2SecureServer,
   Http2Server,
-  Http2ServerResponse,
+  Http2ServerRequest,
   IncomingHttpHeaders as Http2Headers,
   ServerHttp2Stream,
 } from "node:http2";
@@ -32,23 +31,21 @@ interface Routes {
 
 const EVERY_PATH = "";
 
-/** Several engines may serve one server: they share its listeners. */
+/** Several engines may serve one server. */
 const routesOf: WeakMap<AnyHttp2Server, Routes> = new WeakMap();
 
 /**
  * Gives the WebSockets on some paths of an HTTP/2 server to `take`, RFC 8441, and tells its clients that they may ask
  * for them. Other streams are left alone; a path that nobody serves is answered with 404, as over HTTP/1.1.
  * @param paths exact paths; undefined: every path that is not given otherwise.
- * @param patience milliseconds that other listeners, if there are any, have for an answer.
  * @returns ends it.
  */
 export function routeHttp2(
   server: AnyHttp2Server,
   paths: readonly string[] | undefined,
   take: StreamTaker,
-  patience: number,
 ): () => void {
-  const routes = routesOf.get(server) ?? listen(server, patience);
+  const routes = routesOf.get(server) ?? intercept(server);
   const keys = paths ?? [EVERY_PATH];
   for (const path of keys) routes.byPath.set(path, take);
   return () => {
@@ -61,37 +58,44 @@ export function routeHttp2(
   };
 }
 
-function listen(server: AnyHttp2Server, patience: number): Routes {
+/**
+ * Takes WebSockets out of the `stream` events before any listener sees them. A listener beside the others would not do:
+ * Node's own, for the compatible API, answers every CONNECT with 405, and an application's answers every stream; the
+ * second answer to one stream throws.
+ */
+function intercept(server: AnyHttp2Server): Routes {
   const byPath = new Map<string, StreamTaker>();
-  const onStream = (stream: ServerHttp2Stream, headers: Http2Headers): void => {
-    const compatible = server.listenerCount("request") > 0 ? 1 : 0; // Node's own listener, for the compatible API
-    const others = server.listenerCount("stream") - 1 - compatible;
-    if (!isWebSocket(headers)) {
-      if (compatible === 0 && others === 0) notFound(stream);
-      return;
-    }
+  const emit = server.emit.bind(server) as (event: string | symbol, ...values: unknown[]) => boolean;
+  const emitOthers = (event: string | symbol, ...values: unknown[]): boolean => {
+    if (event !== "stream") return emit(event, ...values);
+    const [stream, headers] = values as [ServerHttp2Stream, Http2Headers];
+    const socket = isWebSocket(headers);
     const { path } = splitTarget(headers[":path"] ?? "");
-    const take = byPath.get(path) ?? byPath.get(EVERY_PATH);
+    const take = socket ? (byPath.get(path) ?? byPath.get(EVERY_PATH)) : undefined;
     if (take !== undefined) take(new Http2Approach(stream, headers));
-    else if (others > 0 || server.listenerCount("connect") > 1) leaveToOthers(stream, patience);
-    else notFound(stream);
+    else if (isHeard(server, socket)) emit(event, ...values);
+    else respond(stream, 404);
+    return true;
   };
-  // The compatible API answers every CONNECT with 405, unless somebody listens: then that is up to the listener.
-  const onConnect = (request: Http2ServerRequest, response: Http2ServerResponse): void => {
-    if (!isWebSocket(request.headers) && server.listenerCount("connect") === 1) response.writeHead(405).end();
-  };
-  server.on("stream", onStream);
-  server.on("connect", onConnect);
+  server.emit = emitOthers;
   server.updateSettings({ enableConnectProtocol: true }); // RFC 8441 §3
   const routes: Routes = {
     byPath,
     stop: () => {
-      server.off("stream", onStream);
-      server.off("connect", onConnect);
+      // Whoever has wrapped `emit` since then keeps calling it; with no paths it only passes on.
+      if (server.emit === emitOthers) delete (server as { emit?: unknown }).emit;
     },
   };
   routesOf.set(server, routes);
   return routes;
+}
+
+/** Whether somebody listens who may answer a stream. @param socket whether it asks for a WebSocket. */
+function isHeard(server: AnyHttp2Server, socket: boolean): boolean {
+  const compatible = server.listenerCount("request") > 0 ? 1 : 0;
+  // The compatible API gives WebSockets to `connect`, like every CONNECT.
+  if (server.listenerCount("stream") > compatible) return true;
+  return compatible > 0 && (!socket || server.listenerCount("connect") > 0);
 }
 
 /** RFC 8441 §4: the method is CONNECT, and `:protocol` says what for. */
@@ -99,20 +103,11 @@ function isWebSocket(headers: Http2Headers): boolean {
   return headers[":method"] === "CONNECT" && headers[":protocol"] === "websocket";
 }
 
-function notFound(stream: ServerHttp2Stream): void {
-  respond(stream, 404);
-}
-
-function leaveToOthers(stream: ServerHttp2Stream, patience: number): void {
-  stream.on("error", ignore);
-  const timer = setTimeout(() => {
-    if (!stream.headersSent) notFound(stream);
-  }, patience).unref();
-  stream.once("close", () => clearTimeout(timer));
-}
-
 /** A stream's errors end the stream, which `close` tells; without a listener they would end the process. */
 function ignore(): void {}
+
+/** RFC 9113 §7. */
+const NO_ERROR = 0x0;
 
 /** Header names that HTTP/2 has no use for, RFC 9113 §8.2.2. */
 const ABOUT_CONNECTIONS: ReadonlySet<string> = new Set([
@@ -136,7 +131,7 @@ function respond(
   stream.respond({ "content-type": "text/plain; charset=utf-8", ...sendable(headers), ":status": status });
   // What the peer still sends is read and forgotten until it learns, RFC 9113 §8.1, that nobody reads it.
   stream.resume();
-  stream.end(body, () => stream.close(constants.NGHTTP2_NO_ERROR));
+  stream.end(body, () => stream.close(NO_ERROR));
 }
 
 function sendable(headers: Readonly<Record<string, string>>): Record<string, string> {
@@ -242,7 +237,11 @@ class Http2Request implements UpgradeRequest {
   }
 
   get raw(): Http2ServerRequest {
-    this.#raw ??= new Http2ServerRequest(this.#stream, this.#headers, {}, []);
+    if (this.#raw === undefined) {
+      // Loaded by whoever made the server; those who have none need not pay for it.
+      const http2 = process.getBuiltinModule("node:http2");
+      this.#raw = new http2.Http2ServerRequest(this.#stream, this.#headers, {}, []);
+    }
     return this.#raw;
   }
 }

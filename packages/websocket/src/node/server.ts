@@ -48,8 +48,7 @@ export interface WebSocketServer<Data = unknown> {
   readonly sockets: ReadonlySet<Socket<Data>>;
   /**
    * Serves WebSockets on an HTTP server; others on its `upgrade` event are left alone, a path that nobody serves gets 404.
-   * On an HTTP/2 server also those of RFC 8441, many on one connection. There, a `stream` listener of your own sees them
-   * too: it must leave streams with a `:protocol` header alone. (Listeners of `request` never see them.)
+   * On an HTTP/2 server also those of RFC 8441, many on one connection; its other listeners never see these.
    * @throws WebSocketError INVALID_ARGUMENT when a path is taken already or does not start with `/`.
    */
   attach(server: AnyServer, options?: AttachOptions): void;
@@ -124,7 +123,7 @@ class EngineServer<Data> implements WebSocketServer<Data> {
     const take: UpgradeTaker = (request, stream, head) => void this.#upgrade(new Http1Approach(request, stream, head));
     this.#detach.push(route(server, paths, take, patience));
     if (!isHttp2(server)) return;
-    this.#detach.push(routeHttp2(server, paths, (approach) => void this.#upgrade(approach), patience));
+    this.#detach.push(routeHttp2(server, paths, (approach) => void this.#upgrade(approach)));
   }
 
   async listen(port: number, host = "127.0.0.1"): Promise<AddressInfo> {

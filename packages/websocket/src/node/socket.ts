@@ -1,4 +1,5 @@
 import { isAscii, isUtf8 } from "node:buffer";
+import type { Http2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import { closePayload, ReportedCloseCode } from "../core/close-code.ts";
 import { Connection } from "../core/connection.ts";
@@ -16,6 +17,8 @@ import { ownBytes } from "./own-bytes.ts";
 import { assertBytes, PreparedMessage } from "./prepared.ts";
 import type { Shell } from "./shell.ts";
 
+/** RFC 9113 §7. */
+const HTTP2_CANCEL = 0x8;
 const TEXT = FrameBit.fin | Opcode.text;
 const BINARY = FrameBit.fin | Opcode.binary;
 /** Messages of this many compressed bytes and more are decompressed on other threads. */
@@ -126,7 +129,7 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
     if (this.#state === "closed") return;
     this.#state = "closing";
     this.#connection.end();
-    this.stream.destroy();
+    this.#cut();
   }
 
   /** The engine's side: bytes that precede all frames, such as the handshake's answer. */
@@ -158,7 +161,7 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
   ended(): void {
     // RFC 6455 §7.1.4: without a close frame from both sides this is not a clean close.
     if (this.#connection.end()) this.stream.end();
-    else this.stream.destroy();
+    else this.#cut();
     if (this.#state === "open") this.#state = "closing";
   }
 
@@ -167,7 +170,7 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
     if (this.#connection.state === "closed") return; // a reset after both close frames harms nobody
     this.#state = "closing";
     this.#report(new WebSocketError("RESET", cause.message, { cause }));
-    this.stream.destroy();
+    this.#cut();
   }
 
   /** The stream is gone: nothing comes after this. */
@@ -328,6 +331,12 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
       this.#report(event.error);
       this.#finish();
     }
+  }
+
+  #cut(): void {
+    // RFC 8441 §5: a TCP connection is reset, a stream of HTTP/2 gets RST_STREAM with CANCEL.
+    if ("rstCode" in this.stream) (this.stream as Http2Stream).close(HTTP2_CANCEL);
+    this.stream.destroy();
   }
 
   /** Nothing more is to be said: sends what waits, ends our side, and gives the peer time to end its own. */
