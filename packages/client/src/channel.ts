@@ -109,6 +109,9 @@ export interface ChannelHost {
   backoff(): Backoff;
   /** Sends on the connection of now; false when there is none. */
   send(request: Request, answered: Answered): boolean;
+  /** Publications to this channel wait from `hold` to `release`. */
+  hold(channel: string): void;
+  release(channel: string): void;
   /** Connects if the application never said. Returns why it will not. */
   wake(): ZurufError | undefined;
   publish(channel: string, payload: Payload, options: PublishOptions): Promise<WirePosition | undefined>;
@@ -210,7 +213,8 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
     if (this.#state === "unsubscribed") return;
     const attempt = ++this.#attempt;
     const before = this.#position;
-    this.#host.send(
+    this.#host.hold(this.name);
+    const sent = this.#host.send(
       {
         type: "subscribe",
         channel: this.name,
@@ -224,8 +228,10 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
         if (attempt !== this.#attempt || this.#state === "unsubscribed") return;
         if (answer?.type === "subscribed") this.#answered(answer, before !== undefined);
         else if (error !== undefined) this.#refused(error);
+        this.#host.release(this.name);
       },
     );
+    if (!sent) this.#host.release(this.name);
   }
 
   /** Presence is asked for from now on; a subscription that runs without is continued with it. */
@@ -304,6 +310,7 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
   #leave(reason: string, error: ZurufError): void {
     this.#attempt += 1;
     this.#host.clock.clearTimeout(this.#timer);
+    this.#host.release(this.name);
     this.#enter("unsubscribed", reason);
     for (const { reject } of this.#waiting.splice(0)) reject(error);
   }

@@ -107,6 +107,8 @@ export class ClientCore extends Emitter<ClientEvents> implements Client {
       backoff,
       clock,
       send: (request, answered) => this.#send(request, answered),
+      hold: (channel) => this.#outbox.hold(channel),
+      release: (channel) => this.#outbox.release(channel),
       wake: () => this.#wake(),
       publish: (channel, payload, options) => this.#publish(channel, payload, options),
     };

@@ -49,6 +49,8 @@ export class Outbox {
   readonly #limits: OutboxLimits;
   readonly #backoff: () => Backoff;
   readonly #lanes = new Map<string, Lane>();
+  /** Channels whose publications wait for the answer to `subscribe`, so that who subscribed first hears them. */
+  readonly #held = new Set<string>();
   #connection: Connection | undefined;
   #count = 0;
   #bytes = 0;
@@ -95,9 +97,20 @@ export class Outbox {
     for (const lane of this.#lanes.values()) this.#release(lane);
   }
 
+  /** Until `release` (or the connection's end), publications to this channel wait. */
+  hold(channel: string): void {
+    this.#held.add(channel);
+  }
+
+  release(channel: string): void {
+    const lane = this.#held.delete(channel) ? this.#lanes.get(channel) : undefined;
+    if (lane !== undefined && !lane.holding) this.#release(lane);
+  }
+
   /** @param code the close code. */
   lost(code: number): void {
     this.#connection = undefined;
+    this.#held.clear();
     if (code === tooBig) this.#rejectLargest();
     for (const lane of this.#lanes.values()) {
       this.#clock.clearTimeout(lane.timer);
@@ -152,7 +165,7 @@ export class Outbox {
 
   #send(lane: Lane, entry: Entry): void {
     const connection = this.#connection;
-    if (connection === undefined) return;
+    if (connection === undefined || this.#held.has(lane.channel)) return;
     const { key, payload } = entry;
     const { channel } = lane;
     const again = lane.barred;

@@ -155,6 +155,35 @@ describe("publishing", () => {
   });
 });
 
+test("after subscribe() a publication waits for the subscription, so that it is heard", async () => {
+  const { server, client, publish, sent } = setUp();
+  client.connect();
+  await settled();
+  const held: PacketOf<"subscribe">[] = [];
+  server.script = (packet) => (packet.type === "subscribe" ? (held.push(packet), null) : undefined);
+  const answer = (at: number, with_: Packet): void => server.line.say({ ...with_, id: held[at]?.id ?? 0 } as Packet);
+  void client.channel("c").subscribe();
+  publish(1);
+  const elsewhere = outcome(client.channel("d").publish("d"));
+  await settled();
+  expect([sent(), elsewhere.value !== undefined]).toEqual([[["d"]], true]);
+  answer(0, { type: "error", id: 0, error: ["unavailable", "later", true, 0] });
+  expect(sent()).toEqual([["d"], [1]]);
+  await server.clock.advance(500);
+  publish(2);
+  expect(sent()).toEqual([["d"], [1]]);
+  answer(1, { type: "subscribed", id: 0, delivery: "stream" });
+  publish(3);
+  client.channel("c").unsubscribe();
+  client
+    .channel("c")
+    .subscribe()
+    .catch(() => undefined);
+  publish(4);
+  client.channel("c").unsubscribe();
+  expect(sent()).toEqual([["d"], [1], [2], [3], [4]]);
+});
+
 describe("retrying", () => {
   test("a refusal that may pass: all behind it wait, then go in order, the first with again", async () => {
     const { server, client, publish, sent } = setUp();
