@@ -14,7 +14,7 @@ export type ContractException =
 export interface ContractOptions {
   readonly name: string;
   /** A new backplane object, not started, joined to the same broker as the others. */
-  create(): Promise<Backplane>;
+  readonly create: () => Promise<Backplane>;
   readonly exceptions?: Partial<Record<ContractException, string>>;
   readonly test: TestRunner;
 }
