@@ -1,6 +1,13 @@
 import { constants, inflateRawSync } from "node:zlib";
 
-import { Connection, type ConnectionEvent, decodeUtf8, isUtf8, WebSocketError } from "@zuruf/websocket/core";
+import {
+  Connection,
+  type ConnectionEvent,
+  decodeUtf8,
+  isUtf8,
+  portableLoops,
+  WebSocketError,
+} from "@zuruf/websocket/core";
 
 import { bytesOf, textOf, type Vector, type VectorEvent } from "./vector.ts";
 
@@ -12,6 +19,8 @@ export interface Outcome {
   readonly state: string;
   /** The status code that a failure tells the peer. */
   readonly failed: number | undefined;
+  /** The failure's own code. */
+  readonly code: string | undefined;
 }
 
 export const generous = { maxMessage: 2 ** 24, maxFrame: 2 ** 24, maxFragments: 4096 } as const;
@@ -71,14 +80,24 @@ export interface Setting {
 }
 
 /** Feeds a connection of our core with bytes in the given pieces. Each piece is the connection's own: it unmasks in place. */
-export function outcomeOf(pieces: Iterable<Uint8Array>, { role, deflate, limits = generous }: Setting): Outcome {
+export function outcomeOf(
+  pieces: Iterable<Uint8Array>,
+  { role, deflate, limits = generous }: Setting,
+): Outcome & { readonly largest: number } {
   let number = 1;
   const mask = (): number => (number = Math.imul(number, 0x9e3779b1) | 1);
-  const connection = new Connection({ role, ...limits, ...(role === "client" ? { mask } : {}) }, deflate);
+  let largest = 0;
+  const allocate = (length: number): Uint8Array => {
+    largest = Math.max(largest, length);
+    return new Uint8Array(length);
+  };
+  const loops = { ...portableLoops, allocate };
+  const connection = new Connection({ role, ...limits, loops, ...(role === "client" ? { mask } : {}) }, deflate);
   const inflater = new Inflater();
   const events: VectorEvent[] = [];
   const answers: string[] = [];
   let failed: number | undefined;
+  let code: string | undefined;
   for (const piece of pieces) {
     connection.feed(piece);
     for (let event = connection.next(); event !== undefined; event = connection.next()) {
@@ -86,13 +105,19 @@ export function outcomeOf(pieces: Iterable<Uint8Array>, { role, deflate, limits 
       if (plain instanceof WebSocketError) {
         if (event.type !== "fail") connection.fail(plain);
         failed = plain.closeCode;
+        code = plain.code;
       } else {
         events.push(plain);
       }
     }
   }
   for (const frame of connection.takeOutput()) answers.push(answerOf(frame));
-  return { events, answers, state: connection.state, failed };
+  const outcome = { events, answers, state: connection.state, failed, code };
+  // Not part of what can be compared: it depends on how the bytes were cut.
+  return Object.defineProperty(outcome as typeof outcome & { largest: number }, "largest", {
+    value: largest,
+    enumerable: false,
+  });
 }
 
 /** Cuts bytes at the given places; every piece is a copy. */

@@ -1,0 +1,79 @@
+/**
+ * `npm run fuzz -- [--seed N] [--seconds S] [--case M]`: random and mutated input for whatever reads what a peer sends.
+ *
+ * Each case has its own seed, so `--seed N --case M` runs one of them again, alone. Nothing may throw, a stream must mean the same
+ * however it is cut, memory must follow what has arrived, and `ws` must see the same events where it follows the RFC.
+ */
+import { parseArgs } from "node:util";
+
+import { connection, type Finding, head, headers, mask } from "./fuzz/cases.ts";
+import { live } from "./fuzz/live.ts";
+import { Random } from "./fuzz/random.ts";
+
+const kinds: readonly (readonly [string, number, (random: Random) => Finding])[] = [
+  ["connection", 20, connection],
+  ["headers", 3, headers],
+  ["head", 2, head],
+  ["mask", 3, mask],
+];
+const total = kinds.reduce((sum, [, weight]) => sum + weight, 0);
+
+function one(seed: number, number: number): string | undefined {
+  const random = new Random(Math.imul(seed, 0x01000193) ^ Math.imul(number, 0x9e3779b1));
+  let at = number % total;
+  const kind = kinds.find(([, weight]) => (at -= weight) < 0) ?? kinds[0];
+  if (!kind) return undefined;
+  const [name, , run] = kind;
+  try {
+    const finding = run(random);
+    return finding === undefined ? undefined : `${name}: ${finding}`;
+  } catch (error) {
+    return `${name} threw: ${error instanceof Error ? error.stack : String(error)}`;
+  }
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: { seed: { type: "string" }, seconds: { type: "string", default: "60" }, case: { type: "string" } },
+  });
+  const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
+  const seconds = Number(values.seconds);
+  if (!Number.isInteger(seed) || !(seconds > 0))
+    throw new TypeError("--seed needs an integer, --seconds a number above 0");
+  const report = (number: number, finding: string): void =>
+    void process.stdout.write(`FOUND with --seed ${seed} --case ${number}\n${finding}\n`);
+  if (values.case !== undefined) {
+    const finding = one(seed, Number(values.case));
+    if (finding === undefined) process.stdout.write("nothing found\n");
+    else report(Number(values.case), finding);
+    return finding === undefined ? 0 : 1;
+  }
+  process.stdout.write(`seed ${seed}, ${seconds} s\n`);
+  // A quarter of the time goes to real sockets.
+  const until = performance.now() + seconds * 750;
+  let number = 0;
+  let found = 0;
+  while (performance.now() < until && found < 5) {
+    const finding = one(seed, number);
+    if (finding !== undefined) {
+      found++;
+      report(number, finding);
+    }
+    number++;
+  }
+  const overSockets = await live(new Random(seed), seconds * 250);
+  found += overSockets.findings.length;
+  for (const finding of overSockets.findings) process.stdout.write(`FOUND over sockets, seed ${seed}: ${finding}\n`);
+  const memory = Math.round(process.memoryUsage().rss / 2 ** 20);
+  process.stdout.write(
+    `${number} cases, ${overSockets.connections} connections, ${found} findings, ${memory} MiB resident\n`,
+  );
+  return found > 0 ? 1 : 0;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+  process.exitCode = 2;
+}
