@@ -84,6 +84,20 @@ describe("a start that is refused is one line and exit code 1", () => {
         await refusal(["--port", "0", "--instances", instances, "--backplane", "redis://ada:secret@127.0.0.1:1"]),
       ).toBe("Redis at 127.0.0.1:1 cannot be reached: nothing listens there");
   });
+  test("a driver that is not installed, with the command that installs it", async () => {
+    // Node's module hooks play a machine without the package.
+    const hooks = `export async function resolve(name, context, next) {
+      if (name === "@redis/client") throw Object.assign(new Error("Cannot find package"), { code: "ERR_MODULE_NOT_FOUND" });
+      return next(name, context);
+    }`;
+    const module = (source: string): string => `data:text/javascript,${encodeURIComponent(source)}`;
+    const register = `import { register } from "node:module"; register(${JSON.stringify(module(hooks))});`;
+    expect(
+      await refusal(["--port", "0", "--backplane", "redis://127.0.0.1:1"], {
+        NODE_OPTIONS: `--import=${module(register)}`,
+      }),
+    ).toMatch(/@redis\/client.*npm install @redis\/client/);
+  });
   test("an application that is not there, does not load, is none, refuses, or fails", async () => {
     expect(await refusal(["--app", "absent.js"])).toBe("--app absent.js: no such file");
     file("broken.mjs", "throw new Error('broken\\nin two lines')");

@@ -1,11 +1,20 @@
 import { randomBytes } from "node:crypto";
 import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
-import { Hub, memoryBackplane, type ChannelOptions, type Hooks, type HubStatus, type Position } from "@zuruf/hub";
+import {
+  Hub,
+  memoryBackplane,
+  type ChannelOptions,
+  type Hooks,
+  type HistoryRecord,
+  type HubStatus,
+  type Position,
+} from "@zuruf/hub";
 import { systemClock } from "@zuruf/protocol";
 import type { WebSocketServer } from "@zuruf/websocket";
 import { admission, type Admission } from "./admission.ts";
 import { checkSettings } from "./config/load.ts";
+import type { OptionKey } from "./config/options.ts";
 import { oneLine, ServerError } from "./errors.ts";
 import { instanceName } from "./instance-name.ts";
 import { stderrLogger, type Logger } from "./log.ts";
@@ -23,7 +32,7 @@ export function createServer(options: ServerOptions = {}): Zuruf {
 }
 
 /** The options that an embedded server shares with a service, and checks by the same table. */
-const ownOptions = [
+export const sharedOptions: readonly Exclude<keyof ServerOptions & OptionKey, "channels" | "limits" | "backplane">[] = [
   "instance",
   "path",
   "origins",
@@ -31,7 +40,9 @@ const ownOptions = [
   "connectionRate",
   "connectionBurst",
   "maxConnections",
-] as const;
+  "maxMessage",
+  "compression",
+];
 
 type Phase = "new" | "starting" | "serving" | "failed" | "draining" | "closed";
 
@@ -53,7 +64,7 @@ export class ZurufServer implements Zuruf {
 
   constructor(options: ServerOptions) {
     const { backplane, channels, limits, logger, ...rest } = options;
-    const settings = checkSettings(rest, ownOptions);
+    const settings = checkSettings(rest, sharedOptions);
     this.instance = settings.instance ?? instanceName();
     this.#path = settings.path;
     this.#logger = logger ?? stderrLogger("warn", this.instance);
@@ -72,7 +83,13 @@ export class ZurufServer implements Zuruf {
       () => this.#hub.status().connections,
       () => (this.#phase === "serving" ? undefined : this.#phase === "new" ? "starting" : this.#phase),
     );
-    this.#engine = webSocketTransport(this.#hub, this.admit, () => this.#wantsHeaders);
+    this.#engine = webSocketTransport(this.#hub, {
+      admit: this.admit,
+      maxMessage: settings.maxMessage,
+      compression: settings.compression,
+      logger: this.#logger,
+      wantsHeaders: () => this.#wantsHeaders,
+    });
   }
 
   channel(pattern: string, options: ChannelOptions): void {
@@ -103,6 +120,10 @@ export class ZurufServer implements Zuruf {
   async position(channel: string): Promise<Position> {
     await this.start();
     return this.#hub.position(channel);
+  }
+  async history(channel: string, range?: Parameters<Hub["history"]>[1]): Promise<HistoryRecord> {
+    await this.start();
+    return this.#hub.history(channel, range);
   }
   status(): HubStatus {
     return this.#hub.status();

@@ -9,7 +9,7 @@ import { loadApplication, runApplication, type Application } from "./application
 import { openBackplane } from "./backplanes.ts";
 import { checkSettings } from "./config/load.ts";
 import type { ServiceSettings } from "./config/service-config.ts";
-import { ZurufServer } from "./create-server.ts";
+import { sharedOptions, ZurufServer } from "./create-server.ts";
 import { echoServer } from "./echo.ts";
 import { ServerError } from "./errors.ts";
 import { gate } from "./http/gate.ts";
@@ -142,7 +142,9 @@ async function start(
   if (application !== undefined) await runApplication(() => application(running, http));
   await runApplication(async () => void (await http.ready()));
 
-  const echo = settings.echo ? echoServer(running.admit) : undefined;
+  const echo = settings.echo
+    ? echoServer(running.admit, { maxMessage: settings.maxMessage, compression: settings.compression })
+    : undefined;
   echo?.attach(server, { path: "/echo" });
   running.attach(server);
   if (handle !== undefined) front.open(handle);
@@ -173,8 +175,8 @@ async function start(
 
 /** The settings that the embedded server knows too. */
 function serverOptions(settings: ServiceSettings): ServerOptions {
-  const { channels, limits, path, origins, trustedProxies, connectionRate, connectionBurst, maxConnections } = settings;
-  return { channels, limits, path, origins, trustedProxies, connectionRate, connectionBurst, maxConnections };
+  const { channels, limits } = settings;
+  return { channels, limits, ...Object.fromEntries(sharedOptions.map((key) => [key, settings[key]])) };
 }
 
 async function serveFolder(http: FastifyInstance, folder: string): Promise<void> {

@@ -2,12 +2,15 @@ import { SharedMessage, type Hub, type HubConnection, type Transport } from "@zu
 import { CloseCode, jsonCodec, type Codec } from "@zuruf/protocol";
 import {
   createWebSocketServer,
+  WebSocketError,
+  type Handlers,
   type Prepared,
   type Socket,
   type UpgradeRequest,
   type WebSocketServer,
 } from "@zuruf/websocket";
 import type { Admission } from "./admission.ts";
+import type { Logger } from "./log.ts";
 
 /** The protocol's codecs by the subprotocol that names them. */
 const codecs: ReadonlyMap<string, Codec> = new Map([jsonCodec].map((codec) => [codec.name, codec]));
@@ -22,12 +25,22 @@ export interface Line {
   connection: HubConnection | undefined;
 }
 
-/**
- * The Zuruf protocol over WebSocket: one socket is one connection of the hub.
- * @param wantsHeaders whether the hub has a hook that wants the upgrade's headers; where none does, they are not kept.
- */
-export function webSocketTransport(hub: Hub, admit: Admission, wantsHeaders: () => boolean): WebSocketServer<Line> {
-  const engine = createWebSocketServer<Line>({
+export interface WebSocketTransportOptions {
+  readonly admit: Admission;
+  readonly maxMessage: number;
+  readonly compression: boolean;
+  readonly logger: Logger;
+  /** Whether the hub has a hook that wants the upgrade's headers; where none does, they are not kept. */
+  readonly wantsHeaders: () => boolean;
+}
+
+/** Bytes that a socket may have waiting whatever the hub allows; the hub's own limit comes first, and says why it closes. */
+const leastBuffered = 4 * 1024 * 1024;
+
+/** The Zuruf protocol over WebSocket: one socket is one connection of the hub. */
+export function webSocketTransport(hub: Hub, options: WebSocketTransportOptions): WebSocketServer<Line> {
+  const { admit, maxMessage, compression, logger, wantsHeaders } = options;
+  const handlers: Handlers<Line> = {
     upgrade(request) {
       const admitted = admit(request);
       if ("status" in admitted) return admitted;
@@ -60,7 +73,14 @@ export function webSocketTransport(hub: Hub, admit: Admission, wantsHeaders: () 
     close(socket, code, reason) {
       socket.data.connection?.closed(code, reason);
     },
-  });
+    error(socket, error) {
+      // What peers do wrong is their business; what we do wrong is the operator's.
+      const level = error instanceof WebSocketError && error.code !== "HANDLER_FAILED" ? "debug" : "error";
+      logger[level]({ err: error, address: socket.data.address }, "a WebSocket failed");
+    },
+  };
+  const maxBuffered = Math.max(leastBuffered, 2 * hub.limits.queueBytes);
+  const engine = createWebSocketServer<Line>(handlers, { maxMessage, compression, maxBuffered });
   return engine;
 }
 

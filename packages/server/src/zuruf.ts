@@ -1,6 +1,6 @@
 import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
-import type { Backplane, ChannelOptions, Hooks, HubStatus, Limits, Position } from "@zuruf/hub";
+import type { Backplane, ChannelOptions, Hooks, Hub, HubStatus, Limits, Position } from "@zuruf/hub";
 import type { Logger } from "./log.ts";
 
 /** How `createServer` makes a server. Everything has a default. */
@@ -23,6 +23,10 @@ export interface ServerOptions {
   readonly connectionBurst?: number;
   /** Open connections; 0: no limit. Default: 0. */
   readonly maxConnections?: number;
+  /** Bytes of one WebSocket message from a client, also after decompression. Default: 1 MiB. */
+  readonly maxMessage?: number;
+  /** Whether WebSocket compression is offered. Default: false. */
+  readonly compression?: boolean;
   /** The hub's limits on what one client can use. Default: the hub's. */
   readonly limits?: Partial<Limits>;
   /** Where the server reports; a pino logger fits. Default: warnings and errors as JSON lines on stderr. */
@@ -55,6 +59,8 @@ export interface Zuruf {
   publish(channel: string, data: unknown, options?: { readonly key?: string }): Promise<Position | undefined>;
   /** Where a channel's log ends now: read it before the data that it describes, then subscribe from it without a gap. */
   position(channel: string): Promise<Position>;
+  /** Publications of a channel with history: after a position, oldest first; or the newest before one, or before its end. @param range `limit` 100 unless told. */
+  history: Hub["history"];
   status(): HubStatus;
   /**
    * Serves the WebSocket on somebody's server, beside whatever else that serves, and starts the server if nobody has. An upgrade on a path

@@ -64,6 +64,8 @@ describe("values", () => {
       connectionRate: ["5", 5],
       connectionBurst: ["6", 6],
       maxConnections: ["7", 7],
+      maxMessage: ["65536", 65_536],
+      compression: ["1", true],
       drainDelay: ["250ms", 250],
       drainWindow: ["2m", 120_000],
       readyWhenDegraded: ["true", true],

@@ -143,6 +143,24 @@ test("/echo sends text as text and binary as binary", async () => {
   socket.close();
 });
 
+test("compression is offered where it is asked for, and messages have a limit", async () => {
+  const { url } = await start({ echo: true, compression: true, maxMessage: 1024 });
+  const socket = new WebSocket(`${url.replace("http", "ws")}/echo`);
+  await once(socket, "open");
+  expect(socket.extensions).toContain("permessage-deflate");
+  socket.send("z".repeat(1024));
+  const [data] = (await once(socket, "message")) as [Buffer];
+  expect(data.toString()).toBe("z".repeat(1024));
+  socket.send("z".repeat(1025));
+  expect((await once(socket, "close"))[0]).toBe(1009);
+
+  const plain = await start({ echo: true });
+  const other = new WebSocket(`${plain.url.replace("http", "ws")}/echo`);
+  await once(other, "open");
+  expect(other.extensions).toBe("");
+  other.terminate();
+});
+
 describe("health", () => {
   const ask = async (url: string, path: string): Promise<[number, Record<string, unknown>]> => {
     const response = await fetch(url + path);

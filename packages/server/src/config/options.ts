@@ -89,6 +89,12 @@ export const options: OptionTable = {
     kind: integer(0, 10_000_000),
     default: 0,
   },
+  maxMessage: {
+    about: "bytes of one WebSocket message from a client",
+    kind: integer(1024, 2 ** 30),
+    default: 1_048_576,
+  },
+  compression: { about: "offer WebSocket compression (permessage-deflate)", kind: toggle, default: false },
   drainDelay: {
     about: "when stopping: be unready this long before the port closes",
     kind: duration(600_000, "10m"),

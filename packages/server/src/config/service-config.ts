@@ -38,6 +38,10 @@ export interface ServiceSettings {
   readonly connectionBurst: number;
   /** Open connections per instance; 0: no limit. */
   readonly maxConnections: number;
+  /** Bytes of one WebSocket message from a client, also after decompression; a larger one closes its connection with 1009. */
+  readonly maxMessage: number;
+  /** Whether WebSocket compression is offered. */
+  readonly compression: boolean;
   /** How long a stopping instance says that it is not ready before it stops listening. */
   readonly drainDelay: number;
   /** The longest time over which a stopping instance spreads the closing of its connections. */
