@@ -6,7 +6,7 @@ import { unescape } from "node:querystring";
 import type { Duplex } from "node:stream";
 import { checkResponse } from "../core/client-handshake.ts";
 import { checkAnswer, makeOffer } from "../core/deflate.ts";
-import type { DeflateAgreement } from "../core/deflate.ts";
+import type { DeflateAgreement, DeflateWishes } from "../core/deflate.ts";
 import { WebSocketError } from "../core/errors.ts";
 import { formatExtensions } from "../core/header-values.ts";
 import { WEBSOCKET_VERSION } from "../core/server-handshake.ts";
@@ -25,6 +25,8 @@ export interface Dialled {
   readonly deflate: DeflateAgreement | undefined;
 }
 
+type Agreed = Pick<Dialled, "protocol" | "extensions" | "deflate">;
+
 /** What becomes of a dial: exactly one of the two is called, and never before `dial`, or the giving up, has returned. */
 export interface DialOutcome {
   opened(dialled: Dialled): void;
@@ -38,12 +40,14 @@ const CREDENTIALS: ReadonlySet<string> = new Set(["authorization", "cookie", "pr
 
 /**
  * Connects to a server and shakes hands, RFC 6455 §4.1.
+ * @param wishes the compression to offer; undefined: none.
  * @returns gives up, with this reason; nothing if the outcome is known already.
  */
 export function dial(
   target: URL,
   protocols: readonly string[],
   options: ResolvedClientOptions,
+  wishes: DeflateWishes | undefined,
   outcome: DialOutcome,
 ): (reason: WebSocketError) => void {
   let url = target;
@@ -82,7 +86,7 @@ export function dial(
   const attempt = (): void => {
     const key = randomBytes(16).toString("base64"); // RFC 6455 §4.1 item 7
     const current = (url.protocol === "wss:" ? httpsRequest : httpRequest)(
-      requestOptions(url, headers, key, protocols, options),
+      requestOptions(url, headers, key, protocols, options, wishes),
     );
     request = current;
     current.on("upgrade", (response, stream, head) => {
@@ -91,15 +95,17 @@ export function dial(
         stream.destroy();
         return;
       }
+      let agreed: Agreed;
       try {
-        const agreed = agreement(response, key, protocols, options);
-        settled = true;
-        clearTimeout(timer);
-        outcome.opened({ stream, head, ...agreed });
+        agreed = agreement(response, key, protocols, wishes);
       } catch (error) {
         stream.destroy();
         fail(asWebSocketError(error));
+        return;
       }
+      settled = true;
+      clearTimeout(timer);
+      outcome.opened({ stream, head, ...agreed });
     });
     current.on("response", (response) => {
       if (settled || request !== current) return;
@@ -135,6 +141,7 @@ function requestOptions(
   key: string,
   protocols: readonly string[],
   options: ResolvedClientOptions,
+  wishes: DeflateWishes | undefined,
 ): RequestOptions {
   const all: OutgoingHttpHeaders = {
     ...headers,
@@ -144,7 +151,7 @@ function requestOptions(
     "Sec-WebSocket-Version": WEBSOCKET_VERSION,
   };
   if (protocols.length > 0) all["Sec-WebSocket-Protocol"] = protocols.join(", ");
-  if (options.deflate !== undefined) all["Sec-WebSocket-Extensions"] = formatExtensions([makeOffer(options.deflate)]);
+  if (wishes !== undefined) all["Sec-WebSocket-Extensions"] = formatExtensions([makeOffer(wishes)]);
   if (options.origin !== undefined) all["Origin"] = options.origin;
   return {
     ...options.tls,
@@ -166,8 +173,8 @@ function agreement(
   response: IncomingMessage,
   key: string,
   protocols: readonly string[],
-  options: ResolvedClientOptions,
-): Pick<Dialled, "protocol" | "extensions" | "deflate"> {
+  wishes: DeflateWishes | undefined,
+): Agreed {
   const headers = new Map<string, string>();
   for (const [name, value] of Object.entries(response.headersDistinct)) headers.set(name, value?.join(", ") ?? "");
   const startLine = `HTTP/${response.httpVersion} ${response.statusCode ?? 0} ${response.statusMessage ?? ""}`;
@@ -175,8 +182,7 @@ function agreement(
   const [extension] = extensions;
   if (extension === undefined) return { protocol, extensions: "", deflate: undefined };
   // RFC 6455 §4.1: an extension that was not offered fails the connection; one is offered, so one is answered.
-  const deflate =
-    options.deflate !== undefined && extensions.length === 1 ? checkAnswer(extension, options.deflate) : undefined;
+  const deflate = wishes !== undefined && extensions.length === 1 ? checkAnswer(extension, wishes) : undefined;
   const text = formatExtensions(extensions);
   if (deflate === undefined)
     throw new WebSocketError("HANDSHAKE_INVALID", `extension ${text} was not offered like that`);

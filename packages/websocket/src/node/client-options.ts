@@ -1,6 +1,5 @@
 import type { Agent } from "node:http";
 import type { ConnectionOptions } from "node:tls";
-import type { DeflateWishes } from "../core/deflate.ts";
 import { WebSocketError } from "../core/errors.ts";
 import { isHeaderValue, isToken } from "../core/header-values.ts";
 import { readServerOptions } from "./options.ts";
@@ -34,8 +33,6 @@ export interface ResolvedClientOptions {
   readonly tls: ConnectionOptions | undefined;
   readonly agent: Agent | undefined;
   readonly followRedirects: number;
-  /** What to offer; undefined: no compression. */
-  readonly deflate: DeflateWishes | undefined;
 }
 
 const MOST_REDIRECTS = 20;
@@ -81,5 +78,5 @@ export function readClientOptions(options: WebSocketOptions): ResolvedClientOpti
     maxMessage: shared.maxMessage ?? MAX_MESSAGE,
     maxBuffered: shared.maxBuffered ?? MAX_BUFFERED,
   });
-  return { limits, headers, origin, tls, agent, followRedirects, deflate: undefined };
+  return { limits, headers, origin, tls, agent, followRedirects };
 }

@@ -1,8 +1,10 @@
 import { Socket as NetSocket } from "node:net";
+import type { DeflateWishes } from "../core/deflate.ts";
 import type { Handlers, Message } from "./api.ts";
 import { carry } from "./carry.ts";
 import type { Dialled } from "./client-dial.ts";
 import { freshMask } from "./client-mask.ts";
+import { Compression } from "./compression.ts";
 import { Deadlines } from "./deadlines.ts";
 import { nodeLoops } from "./loops.ts";
 import type { ServerLimits } from "./options.ts";
@@ -23,34 +25,47 @@ const handlers: Handlers<ClientEvents> = {
   close: (socket, code, reason) => socket.data.closed(code, reason),
 };
 
-/** Clients with the same limits share a shell, and so its timers. */
-const shells: Map<string, Shell<ClientEvents>> = new Map();
+/** What clients with the same limits share: timers, and the machinery of compression. */
+interface Shared {
+  readonly shell: Shell<ClientEvents>;
+  readonly compression: Compression | undefined;
+}
 
-function shellFor(limits: ServerLimits): Shell<ClientEvents> {
+const shared: Map<string, Shared> = new Map();
+
+function sharedBy(limits: ServerLimits): Shared {
   const key = JSON.stringify(limits);
-  const known = shells.get(key);
+  const known = shared.get(key);
   if (known !== undefined) return known;
-  const sockets = new Set<EngineSocket<ClientEvents>>();
-  const shell: Shell<ClientEvents> = {
-    handlers,
-    connection: {
-      role: "client",
-      mask: freshMask,
-      maxMessage: limits.maxMessage,
-      maxFrame: limits.maxFrame,
-      maxFragments: limits.maxFragments,
-      loops: nodeLoops,
+  const { compression, maxMessage, internals } = limits;
+  const made: Shared = {
+    shell: {
+      handlers,
+      connection: {
+        role: "client",
+        mask: freshMask,
+        maxMessage,
+        maxFrame: limits.maxFrame,
+        maxFragments: limits.maxFragments,
+        loops: nodeLoops,
+      },
+      highWaterMark: limits.highWaterMark,
+      maxBuffered: limits.maxBuffered,
+      overflow: limits.overflow,
+      sockets: new Set(),
+      closing: new Deadlines(limits.closeTimeout, (socket) => socket.cutOff()),
+      silent: new Deadlines(limits.pingInterval, (socket) => socket.lookForSilence()),
+      pinged: new Deadlines(limits.pingTimeout, (socket) => socket.expectAnswer()),
     },
-    highWaterMark: limits.highWaterMark,
-    maxBuffered: limits.maxBuffered,
-    overflow: limits.overflow,
-    sockets,
-    closing: new Deadlines(limits.closeTimeout, (socket) => socket.cutOff()),
-    silent: new Deadlines(limits.pingInterval, (socket) => socket.lookForSilence()),
-    pinged: new Deadlines(limits.pingTimeout, (socket) => socket.expectAnswer()),
+    compression: compression && new Compression(compression, "client", maxMessage, internals),
   };
-  shells.set(key, shell);
-  return shell;
+  shared.set(key, made);
+  return made;
+}
+
+/** What a client with these limits offers, RFC 7692 §7.1; undefined: no compression. */
+export function deflateWishes(limits: ServerLimits): DeflateWishes | undefined {
+  return sharedBy(limits).compression?.wishes;
 }
 
 /** Makes a socket of a connection whose handshake is done. Events come only once `start` was called. */
@@ -59,13 +74,19 @@ export function clientSocket(
   limits: ServerLimits,
   events: ClientEvents,
 ): { readonly socket: EngineSocket<ClientEvents>; start(): void } {
-  const { stream, head, protocol, extensions } = dialled;
+  const { stream, head, protocol, extensions, deflate } = dialled;
   let remoteAddress = "";
   if (stream instanceof NetSocket) {
     stream.setTimeout(0);
     stream.setNoDelay(true);
     remoteAddress = stream.remoteAddress ?? "";
   }
-  const socket = new EngineSocket(shellFor(limits), stream, events, { protocol, extensions, remoteAddress });
-  return { socket, start: () => carry(stream, socket, head) };
+  const { shell, compression } = sharedBy(limits);
+  const socket = new EngineSocket(shell, stream, events, {
+    protocol,
+    extensions,
+    remoteAddress,
+    compression: deflate && compression?.forSocket(deflate),
+  });
+  return { socket, start: () => carry(stream, socket, head, limits.internals) };
 }

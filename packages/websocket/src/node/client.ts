@@ -10,7 +10,7 @@ import { readClientOptions } from "./client-options.ts";
 import type { ResolvedClientOptions, WebSocketOptions } from "./client-options.ts";
 import { Outgoing } from "./client-outgoing.ts";
 import type { Sendable } from "./client-outgoing.ts";
-import { clientSocket } from "./client-shell.ts";
+import { clientSocket, deflateWishes } from "./client-shell.ts";
 import { Turns } from "./client-turns.ts";
 import { webSocketUrl } from "./client-url.ts";
 
@@ -78,7 +78,7 @@ export class WebSocket extends EventTarget {
       throw new DOMException("subprotocols are distinct tokens: letters, digits and !#$%&'*+-.^_`|~", "SyntaxError");
     }
     const resolved = readClientOptions(options);
-    this.#giveUp = dial(this.#url, offered, resolved, {
+    this.#giveUp = dial(this.#url, offered, resolved, deflateWishes(resolved.limits), {
       opened: (dialled) => this.#opened(dialled, resolved),
       failed: (error) => {
         this.#failed(error);
