@@ -137,6 +137,8 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
   #info: unknown;
   #state: ChannelState = "unsubscribed";
   #position: Position | undefined;
+  /** Of the next publication, where that is another than the position's. */
+  #nextEpoch: string | undefined;
   #echo = true;
   #timer: Timer;
   #waiting: Waiting[] = [];
@@ -262,7 +264,7 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
       return;
     }
     if (packet.type === "msg") this.#deliver(packet);
-    else if (packet.type === "position") this.#position = fromPair(packet.position);
+    else if (packet.type === "position") this.#move(packet.position);
     else if (packet.type === "restarted") this.#restart(fromPair(packet.position), packet.reason, undefined);
     else if (packet.type === "ended") {
       this.#enter("subscribing", "ended");
@@ -270,12 +272,19 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
     }
   }
 
+  /** The position's own epoch stays true until a publication of the next one has arrived. */
+  #move([epoch, offset]: WirePosition): void {
+    if (this.#position === undefined || offset > this.#position.offset) this.#position = { epoch, offset };
+    else this.#nextEpoch = epoch;
+  }
+
   #deliver(packet: PacketOf<"msg">): void {
     const { offset } = packet;
     const { ids } = this.#host;
     if (offset > 0 && this.#position !== undefined) {
       if (offset <= this.#position.offset) return;
-      this.#position = { epoch: this.#position.epoch, offset };
+      this.#position = { epoch: this.#nextEpoch ?? this.#position.epoch, offset };
+      this.#nextEpoch = undefined;
     }
     const publication = publicationOf<Data>(this.name, packet, this.#position?.epoch, ids);
     // The server knows this client's id of now only.
@@ -287,6 +296,7 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
     const lost = continued && recovered !== true;
     // A recovered subscription repeats the position asked for; what came after it follows.
     this.#position = fromPair(position);
+    this.#nextEpoch = undefined;
     this.#enter("subscribed", "answered");
     for (const { resolve } of this.#waiting.splice(0)) resolve();
     if (lost) this.#restart(this.#position, reason, delivery);
@@ -295,6 +305,7 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
 
   #restart(position: Position | undefined, reason: LossReason | undefined, delivery: Delivery | undefined): void {
     this.#position = position;
+    this.#nextEpoch = undefined;
     this.emit("restarted", { position, reason });
     this.emit("subscribed", { recovered: false, position, reason, delivery });
   }
