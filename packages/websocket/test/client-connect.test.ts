@@ -140,7 +140,7 @@ async function proxy(): Promise<{ agent: Agent; targets: string[] }> {
   });
   const at = await port(server);
   class ProxyAgent extends Agent {
-    createConnection(
+    override createConnection(
       { host, port }: ClientRequestArgs,
       done: (error: Error | null, stream?: Duplex) => void,
     ): undefined {
