@@ -14,7 +14,16 @@ const engine = new WebSocketServer({
   server,
   maxPayload: maxMessage,
   perMessageDeflate:
-    compression === "off" ? false : { threshold: 0, serverNoContextTakeover: fresh, clientNoContextTakeover: fresh },
+    compression === "off"
+      ? false
+      : {
+          threshold: 0,
+          serverNoContextTakeover: fresh,
+          clientNoContextTakeover: fresh,
+          // As its documentation has them, and the same level as Zuruf's default.
+          zlibDeflateOptions: { chunkSize: 1024, memLevel: 7, level: 3 },
+          zlibInflateOptions: { chunkSize: 10 * 1024 },
+        },
 });
 
 let corked: Socket[] = [];

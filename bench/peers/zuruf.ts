@@ -7,7 +7,6 @@ import { listening, maxMessage, serving, subscribePath } from "./serving.ts";
 
 /** The engine as its documentation has it; `ZURUF_NO_INTERNALS=1` keeps it to Node's public interfaces. */
 const { mode, compression } = serving();
-if (compression !== "off") throw new Error("this build of @zuruf/websocket does not compress");
 
 interface Role {
   readonly subscribes: boolean;
@@ -33,7 +32,10 @@ const engine = createWebSocketServer<Role>(
       subscribers.delete(socket);
     },
   },
-  { maxMessage },
+  {
+    maxMessage,
+    compression: compression === "off" ? false : { threshold: 1, contextTakeover: compression === "context" },
+  },
 );
 
 const server = createServer();

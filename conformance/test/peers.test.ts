@@ -11,6 +11,10 @@ import { type Client, exchange, expectSame, samples } from "./exchange.ts";
 const settings: readonly (readonly [string, ServerOptions])[] = [
   ["as it comes", {}],
   ["without Node's internals", { internals: false }],
+  ["compressing", { compression: { threshold: 1 } }],
+  ["compressing, without Node's internals", { compression: { threshold: 1 }, internals: false }],
+  ["compressing with context", { compression: { threshold: 1, contextTakeover: true } }],
+  ["compressing in the smallest window", { compression: { threshold: 1, serverMaxWindowBits: 8, level: 9 } }],
 ];
 
 describe.each(settings)("our server, %s", (_name, options) => {
