@@ -1,9 +1,11 @@
 /** What a stranger can write or send that is bad: shown as text, refused in the form and on the server, slowed down. */
 import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test, vi } from "vitest";
 import { hasChromium, launchChromium, picture } from "./chromium.ts";
 import { openGuestbook, untilShown, type GuestbookPage } from "./guestbook-page.ts";
 import { startGuestbook, temporaryFolder, type Service, type TemporaryFolder } from "./service.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
 
 describe.skipIf(!hasChromium)("bad input to the guestbook", () => {
   let folder: TemporaryFolder;

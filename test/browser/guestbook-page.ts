@@ -72,3 +72,43 @@ export async function untilShown({ entries }: GuestbookPage, message: string): P
 export async function expectMessages(guestbook: GuestbookPage, expected: readonly string[]): Promise<void> {
   await expect.poll(async () => (await guestbook.read()).map(({ message }) => message)).toEqual(expected);
 }
+
+/**
+ * Writes an entry on one page, and resolves with the milliseconds from the click until it is in the document of each of the others.
+ * Both ends are taken inside the browsers, whose clocks are one machine's.
+ */
+export async function writeAndMeasure(
+  writer: GuestbookPage,
+  readers: readonly GuestbookPage[],
+  name: string,
+  message: string,
+): Promise<number[]> {
+  const seen = readers.map(({ page }) =>
+    page.evaluate(
+      (expected) =>
+        new Promise<number>((found) => {
+          const observer = new MutationObserver(() => {
+            if (!document.querySelector(".entries")?.textContent.includes(expected)) return;
+            observer.disconnect();
+            found(Date.now());
+          });
+          observer.observe(document.body, { subtree: true, childList: true, characterData: true });
+        }),
+      message,
+    ),
+  );
+  await writer.page.fill("#name", name);
+  await writer.page.fill("#message", message);
+  const sent = await writer.page.evaluate(() => {
+    const now = Date.now();
+    document.querySelector<HTMLElement>("button[type=submit]")?.click();
+    return now;
+  });
+  const delays = (await Promise.all(seen)).map((at) => at - sent);
+  await untilShown(writer, message);
+  return delays;
+}
+
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}

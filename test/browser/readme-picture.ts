@@ -53,7 +53,6 @@ try {
   await german.live();
   while ((await german.detail.textContent())?.split(" ")[1] === (await english.detail.textContent())?.split(" ")[1]) {
     await german.close();
-    await fetch(`${service.url}/healthz`, { headers: { connection: "close" } });
     german = await openGuestbook(browser, service.url, { viewport: windowSize, locale: "de-DE" });
     await german.live();
   }

@@ -10,6 +10,14 @@ export interface Entry {
   readonly time: number;
 }
 
+/** Whether data that came over the network has the shape of an entry. */
+export function isEntry(data: unknown): data is Entry {
+  const { id, name, message, time } = (data ?? {}) as Partial<Record<keyof Entry, unknown>>;
+  return (
+    Number.isSafeInteger(id) && typeof name === "string" && typeof message === "string" && typeof time === "number"
+  );
+}
+
 /** What someone writes into the form. */
 export interface Draft {
   readonly name: string;

@@ -1,6 +1,8 @@
+import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { flawOf, lengthOf, limits, tidyMessage, tidyName } from "../src/entry.ts";
 import { parseDraft } from "../src/server/draft.ts";
+import { guestbookErrors } from "../src/server/errors.ts";
 
 describe("tidying", () => {
   test("a name becomes one line without control characters", () => {
@@ -50,4 +52,10 @@ describe("what a client publishes", () => {
   ])("%j is refused: %s", (data, wrong) => {
     expect(parseDraft(data)).toEqual({ wrong });
   });
+});
+
+test("the README lists the errors as they are", async () => {
+  const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
+  const listed = [...readme.matchAll(/^\| `(\w+)` \| (.+) \|$/gm)].map(([, code, meaning]) => [code, meaning]);
+  expect(Object.fromEntries(listed)).toEqual(guestbookErrors);
 });

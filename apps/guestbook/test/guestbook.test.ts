@@ -146,6 +146,20 @@ describe("reading", () => {
     expect(guestbook.older.value).toBe("more");
   });
 
+  test("what was written during the gap is shown as new", async () => {
+    const { stage, guestbook } = await live([3, 2]);
+    stage.subscribed(false, { epoch: "f", offset: 0 });
+    stage.reads[1]?.answer.resolve(page([5, 4, 3]));
+    await vi.waitFor(() => expect(ids(guestbook)).toEqual([5, 4, 3, 2]));
+    expect(guestbook.fresh).toEqual(new Set([4, 5]));
+  });
+
+  test("a publication that is no entry is left out", async () => {
+    const { stage, guestbook } = await live([1]);
+    for (const data of [undefined, "text", {}, { ...entry(2), name: 7 }]) stage.publication(data as unknown as Entry);
+    expect(ids(guestbook)).toEqual([1]);
+  });
+
   test("a recovered subscription reads nothing again", async () => {
     const { stage } = await live([1]);
     stage.lost(10);

@@ -1,6 +1,6 @@
 import { signal, type Signal } from "@preact/signals";
 import type { Channel, Client } from "@zuruf/client";
-import { channelName, type EntriesPage, type Entry } from "../entry.ts";
+import { channelName, isEntry, type EntriesPage, type Entry } from "../entry.ts";
 import { watchConnection, type Connection } from "./connection.ts";
 import { withEntries, withNewestPage } from "./entry-list.ts";
 import { Outbox, type OutboxOptions } from "./outbox.ts";
@@ -81,6 +81,7 @@ export class Guestbook {
   }
 
   #publication(entry: Entry, own: boolean, key: string | undefined): void {
+    if (!isEntry(entry)) return; // Whoever may publish on the server's side could publish anything.
     if (key !== undefined) this.outbox.remove(key);
     if (this.#held === undefined) this.#show([entry]);
     else this.#held.push(entry);
@@ -125,6 +126,10 @@ export class Guestbook {
 
   #apply(page: EntriesPage): void {
     const { list, joined } = withNewestPage(this.entries.value, page);
+    if (joined) {
+      const newest = this.entries.value[0]?.id ?? 0;
+      for (const { id } of page.entries) if (id > newest) this.fresh.add(id);
+    }
     this.entries.value = list;
     if (!joined) this.older.value = page.older ? "more" : "none";
     this.reading.value = "done";
