@@ -18,7 +18,7 @@ interface Watch {
   /** After the last publication delivered; undefined while not known. */
   last: Position | undefined;
   /** Ids delivered, and how often the store had forgotten something when it took them. */
-  seen: Map<string, number>;
+  readonly seen: Map<string, number>;
 }
 
 /** Looks at everything that clients and broker do, and writes down each promise that was broken. */
@@ -51,7 +51,9 @@ export class Checker {
     const name = `${who} on ${channel.name}`;
     channel.on("state", ({ state }) => {
       // A new wish starts anew: only the client's own reconnects must continue.
-      if (state === "unsubscribed") watch.last = undefined;
+      if (state !== "unsubscribed") return;
+      watch.last = undefined;
+      watch.seen.clear();
     });
     channel.on("subscribed", ({ recovered, position, reason }) => {
       if (position === undefined) return void this.fault(`${name}: subscribed without a position`);

@@ -152,7 +152,7 @@ export class Channel {
 
   #publication(item: Item): Publication | undefined {
     const parts = decodeEnvelope(item.data);
-    if (parts !== undefined) return new Publication(this.name, item.offset, parts.info, parts.payload);
+    if (parts !== undefined) return new Publication(this.name, item, parts.info, parts.payload);
     this.#context.counters.malformed++;
     this.#context.log("error", "a publication from the backplane is malformed and was dropped", {
       channel: this.name,

@@ -1,9 +1,12 @@
 import type { Codec, Payload, PublicationInfo } from "@zuruf/protocol";
+import type { Position } from "./backplane.ts";
 import { SharedMessage } from "./transport.ts";
 
 /** One publication on its way to this instance's subscribers: encoded once per codec, whatever their number. */
 export class Publication {
   readonly channel: string;
+  /** The epoch that took it; empty where the channel keeps no history. */
+  readonly epoch: string;
   /** 0 where the channel keeps no history. */
   readonly offset: number;
   readonly info: PublicationInfo;
@@ -11,8 +14,9 @@ export class Publication {
   #text: SharedMessage | undefined;
   #binary: SharedMessage | undefined;
 
-  constructor(channel: string, offset: number, info: PublicationInfo, payload: Payload) {
+  constructor(channel: string, { epoch, offset }: Position, info: PublicationInfo, payload: Payload) {
     this.channel = channel;
+    this.epoch = epoch;
     this.offset = offset;
     this.info = info;
     this.payload = payload;

@@ -34,9 +34,8 @@ export async function recover(
     return;
   }
   counters.recovered++;
-  // The newest epoch's name for the same place: every offset up to the head is valid under it.
-  subscription.at({ epoch: page.head.epoch, offset: from.offset });
-  answer({ position: [subscription.epoch, subscription.offset], recovered: true });
+  subscription.at(from);
+  answer({ position: toWire(from), recovered: true });
   // The request is answered; the rest of the way needs nobody to wait for it.
   follow(subscription, channel, page).catch((error: unknown) => {
     const { core } = subscription.connection;
@@ -53,6 +52,8 @@ async function follow(subscription: Subscription, channel: Channel, first: Page)
       if (connection.congested) await connection.writable();
       if (subscription.ended) return;
       if (publication.offset <= subscription.offset) continue;
+      if (publication.epoch !== subscription.epoch)
+        subscription.moved({ epoch: publication.epoch, offset: subscription.offset });
       subscription.deliver(publication);
       subscription.offset = publication.offset;
     }
@@ -73,8 +74,6 @@ async function follow(subscription: Subscription, channel: Channel, first: Page)
       channel.live.add(subscription);
       return;
     }
-    if (page.head.epoch !== subscription.epoch)
-      subscription.moved({ epoch: page.head.epoch, offset: subscription.offset });
   }
 }
 

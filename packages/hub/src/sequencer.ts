@@ -4,7 +4,7 @@ import type { HistoryPage, Item, Position } from "./backplane.ts";
 export interface SequencerSink {
   /** The next publication, in order, each once. */
   deliver(item: Item): void;
-  /** The log goes on under another epoch and nothing was lost. */
+  /** What comes after `position.offset` belongs to another epoch, and nothing was lost. */
   moved(position: Position): void;
   /** What came after the cursor cannot be had any more. */
   lost(head: Position, reason: NonNullable<HistoryPage["reason"]>): void;
@@ -100,11 +100,15 @@ export class Sequencer {
       this.#drainHeld();
       return this.#gap;
     }
-    if (page.head.epoch !== this.#cursor.epoch) {
-      this.#cursor = { epoch: page.head.epoch, offset: this.#cursor.offset };
-      this.#sink.moved(this.#cursor);
+    for (const item of page.items) {
+      if (item.offset <= this.#cursor.offset) continue;
+      // Not before there is something of the new epoch: if the store forgets all of it again, the old position is as good as it was.
+      if (item.epoch !== this.#cursor.epoch) {
+        this.#cursor = { epoch: item.epoch, offset: this.#cursor.offset };
+        this.#sink.moved(this.#cursor);
+      }
+      this.#deliver(item);
     }
-    for (const item of page.items) if (item.offset > this.#cursor.offset) this.#deliver(item);
     this.#dropHeld();
     this.#drainHeld();
     return this.#gap || this.#cursor.offset < page.head.offset;

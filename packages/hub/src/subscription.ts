@@ -35,7 +35,7 @@ export class Subscription {
     this.connection.deliver(this, publication);
   }
 
-  /** The same log under another epoch. */
+  /** What comes next belongs to another epoch of the same log. */
   moved(position: Position): void {
     this.epoch = position.epoch;
     // Who recovered ahead of the relay has seen more than the others.
