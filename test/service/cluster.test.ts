@@ -130,6 +130,17 @@ describe.skipIf(redis === undefined)("three instances behind one port", () => {
     expect(await zuruf.exited).toEqual({ code: 0, signal: null });
   });
 
+  test("Ctrl+C, which reaches every process of the terminal, drains all of them too", async () => {
+    const zuruf = serve();
+    const url = await zuruf.url();
+    const clients = await Promise.all(Array.from({ length: 6 }, () => PacketClient.open(url)));
+    await Promise.all(clients.map((client) => client.answer(1)));
+    zuruf.killAll("SIGINT");
+    for (const client of clients) expect((await client.closed).code).toBe(4400);
+    expect(await zuruf.exited).toEqual({ code: 0, signal: null });
+    expect(zuruf.stderr).toBe("zuruf: stopping; once more to stop at once\n");
+  });
+
   test("when the primary process is killed no instance stays", async () => {
     const zuruf = serve();
     const url = await zuruf.url();

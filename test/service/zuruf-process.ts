@@ -22,6 +22,7 @@ export class ZurufProcess {
       cwd: options.cwd,
       env: { ...cleanEnvironment(), ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
+      detached: true, // a process group of its own, as a terminal gives it
     });
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       this.stdout += text;
@@ -58,6 +59,11 @@ export class ZurufProcess {
 
   kill(signal: NodeJS.Signals): void {
     this.child.kill(signal);
+  }
+
+  /** To the whole process group, as a terminal does. */
+  killAll(signal: NodeJS.Signals): void {
+    if (this.child.pid !== undefined) process.kill(-this.child.pid, signal);
   }
 
   async end(): Promise<void> {

@@ -1,22 +1,19 @@
-import { statSync } from "node:fs";
-import { createServer as createHttpServer, type RequestListener } from "node:http";
-import { resolve } from "node:path";
+import { createServer } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
-import fastifyStatic from "@fastify/static";
 import type { Backplane } from "@zuruf/hub";
-import { fastify, type FastifyBaseLogger, type FastifyInstance } from "fastify";
 import { loadApplication, runApplication, type Application } from "./application.ts";
 import { openBackplane } from "./backplanes.ts";
 import { checkSettings } from "./config/load.ts";
 import type { ServiceSettings } from "./config/service-config.ts";
 import { sharedOptions, ZurufServer } from "./create-server.ts";
 import { echoServer } from "./echo.ts";
-import { ServerError } from "./errors.ts";
+import { applicationServer } from "./http/application-server.ts";
 import { gate } from "./http/gate.ts";
 import { finish, listen, urlOf } from "./http/listen.ts";
 import { instanceName } from "./instance-name.ts";
 import { stderrLogger } from "./log.ts";
-import { serving, type InstanceHealth } from "./readiness.ts";
+import { OwnHealth } from "./own-health.ts";
+import type { InstanceHealth } from "./readiness.ts";
 import type { ServerOptions, Zuruf } from "./zuruf.ts";
 
 /** How `startService` makes a service: the settings of `zuruf serve`, where a program can also give things instead of their names. */
@@ -82,81 +79,50 @@ async function start(
   membership: Membership,
   undo: (() => Promise<unknown>)[],
 ): Promise<Service> {
-  const { host, logLevel, trustedProxies, readyWhenDegraded } = settings;
+  const { host, readyWhenDegraded, maxMessage, compression, drainDelay, drainWindow } = settings;
   const instance = settings.instance ?? instanceName();
-  const logger = stderrLogger(logLevel, instance);
-  const began = performance.now();
-  let phase: "starting" | "serving" | "draining" = "starting";
+  const logger = stderrLogger(settings.logLevel, instance);
+  const own = new OwnHealth(instance);
   let zuruf: ZurufServer | undefined;
-
-  const health = (): InstanceHealth => {
-    const status = zuruf?.status();
-    return {
-      name: instance,
-      state:
-        phase === "serving" && status !== undefined
-          ? serving(status, Date.now())
-          : phase === "draining"
-            ? phase
-            : "starting",
-      connections: status?.connections ?? 0,
-      backplane: status?.backplane ?? "down",
-      uptime: Math.floor((performance.now() - began) / 1000),
-      restarts: 0,
-    };
-  };
+  const health = (): InstanceHealth => own.tell(zuruf?.status());
 
   const front = gate({ instance, readyWhenDegraded, health: () => membership.health(health()) });
-  const server = createHttpServer({ headersTimeout: 10_000, connectionsCheckingInterval: 5000 }, front.listener);
-  let port = settings.port;
+  const server = createServer({ headersTimeout: 10_000, connectionsCheckingInterval: 5000 }, front.listener);
+  undo.push(() => finish(server, 0));
+  let { port } = settings;
   const bind = async (): Promise<void> => {
     port = await listen(server, host, settings.port);
     membership.bound?.(port);
   };
-  undo.push(() => finish(server, 0));
   if (!membership.bindLast) await bind();
 
   const application = typeof app === "string" ? (await loadApplication(app)).default : app;
-  zuruf = new ZurufServer({
-    ...serverOptions(settings),
-    instance,
-    logger,
-    backplane: typeof backplane === "string" ? await openBackplane(backplane) : backplane,
-  });
-  const running = zuruf;
+  const broker = typeof backplane === "string" ? await openBackplane(backplane) : backplane;
+  const running = new ZurufServer({ ...serverOptions(settings), instance, logger, backplane: broker });
+  zuruf = running;
   undo.push(() => running.close({ within: 0 }));
   await running.start();
 
-  let handle: RequestListener | undefined;
-  const fastifyLogger: FastifyBaseLogger = logger;
-  const http: FastifyInstance = fastify({
-    loggerInstance: fastifyLogger,
-    ...(trustedProxies.length > 0 ? { trustProxy: [...trustedProxies] } : {}),
-    serverFactory: (listener) => {
-      handle = listener;
-      return server;
-    },
-  });
+  const { http, listener } = await applicationServer(server, { ...settings, logger });
   undo.push(() => http.close());
-  if (settings.static !== undefined) await serveFolder(http, settings.static);
-  if (application !== undefined) await runApplication(() => application(running, http));
-  await runApplication(async () => void (await http.ready()));
+  await runApplication(async () => {
+    await application?.(running, http);
+    await http.ready();
+  });
 
-  const echo = settings.echo
-    ? echoServer(running.admit, { maxMessage: settings.maxMessage, compression: settings.compression })
-    : undefined;
+  const echo = settings.echo ? echoServer(running.admit, { maxMessage, compression }) : undefined;
   echo?.attach(server, { path: "/echo" });
   running.attach(server);
-  if (handle !== undefined) front.open(handle);
-  phase = "serving";
+  front.open(listener);
+  own.phase = "serving";
   if (membership.bindLast) await bind();
 
   const stop = async (): Promise<void> => {
-    phase = "draining";
-    if (settings.drainDelay > 0) await delay(settings.drainDelay);
+    own.phase = "draining";
+    await delay(drainDelay);
     const finished = finish(server, requestsWithin);
     await Promise.all([
-      running.drain({ within: settings.drainWindow }),
+      running.drain({ within: drainWindow }),
       echo?.close({ code: 1001, reason: "draining", within: 1000 }),
     ]);
     await finished;
@@ -164,25 +130,11 @@ async function start(
     await running.close();
   };
   let stopped: Promise<void> | undefined;
-  return {
-    url: urlOf(host, port),
-    port,
-    zuruf: running,
-    health,
-    close: () => (stopped ??= stop()),
-  };
+  return { url: urlOf(host, port), port, zuruf: running, health, close: () => (stopped ??= stop()) };
 }
 
 /** The settings that the embedded server knows too. */
 function serverOptions(settings: ServiceSettings): ServerOptions {
   const { channels, limits } = settings;
   return { channels, limits, ...Object.fromEntries(sharedOptions.map((key) => [key, settings[key]])) };
-}
-
-async function serveFolder(http: FastifyInstance, folder: string): Promise<void> {
-  const root = resolve(folder);
-  if (!statSync(root, { throwIfNoEntry: false })?.isDirectory())
-    throw new ServerError("badConfig", `--static ${folder}: no such folder`);
-  // Not decorating replies leaves `reply.sendFile` to the application, which may serve files of its own.
-  await http.register(fastifyStatic, { root, decorateReply: false });
 }

@@ -220,6 +220,28 @@ describe("health", () => {
   });
 });
 
+test("a client that never answers does not hold up the stop", async () => {
+  const service = await start({ echo: true });
+  for (const path of ["/ws", "/echo"]) {
+    const socket = connect(service.port, "127.0.0.1");
+    socket.write(
+      `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: zuruf.v1.json\r\n\r\n",
+    );
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    expect(answer.toString()).toMatch(/^HTTP\/1.1 101 /);
+    socket.pause();
+    socket.on("error", () => undefined);
+  }
+  const half = connect(service.port, "127.0.0.1"); // and one that never finishes its request
+  half.on("error", () => undefined);
+  half.write("GET / HTTP/1.1\r\n");
+  await once(half, "connect");
+  const began = performance.now();
+  await service.close();
+  expect(performance.now() - began).toBeLessThan(8000);
+});
+
 describe("applications", () => {
   test("get the server and fastify, and close after the connections are gone", async () => {
     const order: string[] = [];
