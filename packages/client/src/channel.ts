@@ -259,10 +259,8 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
   }
 
   push(packet: Packet): void {
-    if (this.#state !== "subscribed") {
-      if (packet.type === "ended" && this.#state === "subscribing") this.#refused(fromWire(packet.error));
-      return;
-    }
+    // Of an earlier subscription, until the newest is answered.
+    if (this.#state !== "subscribed") return;
     if (packet.type === "msg") this.#deliver(packet);
     else if (packet.type === "position") this.#move(packet.position);
     else if (packet.type === "restarted") this.#restart(fromPair(packet.position), packet.reason, undefined);

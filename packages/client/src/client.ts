@@ -1,4 +1,5 @@
 import {
+  isChannelName,
   type Packet,
   type PacketOf,
   type PacketType,
@@ -50,7 +51,10 @@ export interface Client<Channels extends object = Record<string, unknown>> exten
   connect(): void;
   /** Ends the connection and stays away until `connect`: what waits for an answer is rejected, subscriptions wait. */
   disconnect(): void;
-  /** The channel of this name, the same object each time. With a channel map the data's type comes from the name; without, it may be given. */
+  /**
+   * The channel of this name (1–200 bytes of UTF-8 without control characters, space, `{` or `}`; else `TypeError`), the same object each time.
+   * With a channel map the data's type comes from the name; without, it may be given.
+   */
   channel<Name extends ChannelName<Channels>>(name: Name): Channel<DataOf<Channels, Name>>;
   channel<Data = never>(name: [Data] extends [never] ? ChannelName<Channels> : string): Channel<Data>;
 }
@@ -130,6 +134,8 @@ export class ClientCore extends Emitter<ClientEvents> implements Client {
   channel<Data>(name: string): Channel<Data> {
     let channel = this.#channels.get(name);
     if (channel === undefined) {
+      if (!isChannelName(name))
+        throw new TypeError(`"${String(name)}" is no channel name: 1–200 bytes, no spaces, { or }`);
       channel = this.open(name, this.#host);
       this.#channels.set(name, channel);
     }
@@ -146,7 +152,8 @@ export class ClientCore extends Emitter<ClientEvents> implements Client {
     this.#backoff.reset();
     this.#endWake = onWake(() => this.#woken());
     this.#enter("connecting", "requested");
-    this.#dial();
+    // A handler may have disconnected.
+    if (this.#away === undefined) this.#dial();
   }
 
   disconnect(): void {
@@ -175,9 +182,10 @@ export class ClientCore extends Emitter<ClientEvents> implements Client {
     if (this.#ids.size > maxIds && oldest !== undefined) this.#ids.delete(oldest);
     this.#connectedAt = this.#settings.clock.now();
     this.#enter("connected", "answered");
+    if (this.#connection === undefined) return;
     this.#refresh?.plan(packet.expires);
     for (const channel of this.#channels.values()) channel.request();
-    if (this.#connection !== undefined) this.#outbox.connected(this.#connection);
+    this.#outbox.connected(this.#connection);
     for (const go of this.#waiting) go();
   }
 

@@ -1,6 +1,5 @@
 import {
   type Clock,
-  CloseCode,
   type Codec,
   type Packet,
   type PacketOf,
@@ -89,7 +88,7 @@ export class Connection {
 
   /** Ends it from this side; `ended` is not called, unanswered requests fail. */
   close(): void {
-    this.#stop(1000, "");
+    this.#stop();
     this.#fail();
   }
 
@@ -179,20 +178,18 @@ export class Connection {
 
   #end(ending: Ending): void {
     if (this.#over) return;
-    this.#stop(CloseCode.silent, ending.reason);
+    this.#stop();
     // First, so that what fails now knows that it was the connection.
     this.#events.ended(ending);
     this.#fail();
   }
 
   /** From here on nothing of the transport counts. Waiting for its closing handshake could take as long as the silence that ended it. */
-  #stop(code: number, reason: string): void {
+  #stop(): void {
     this.#over = true;
     this.#setup.clock.clearTimeout(this.#timer);
     this.#heartbeat?.stop();
-    const line = this.#transport;
-    if (line === undefined) return;
-    line.close(code, reason.length > 40 ? "" : reason);
+    this.#transport?.close(1000);
   }
 
   #fail(): void {

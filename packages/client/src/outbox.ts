@@ -193,9 +193,11 @@ export class Outbox {
     if (!lane.entries.has(entry)) return;
     entry.failure = error;
     entry.doubtful ||= doubts.has(error.code);
-    // Too fast is for the application to say to whoever is too fast; and what cannot come true in time is said at once.
-    const hopeless = error.code === "rateLimited" || this.#clock.now() + error.retryAfter > entry.until;
-    if (!error.retryable || hopeless) this.#drop(lane, entry).reject(error);
+    // Too fast is for the application to say to whoever is too fast, unless a doubt is left; and what cannot come true in time is said at once.
+    const tooFast = error.code === "rateLimited" && !entry.doubtful;
+    const tooLate = this.#clock.now() + error.retryAfter > entry.until;
+    if (!error.retryable || tooFast || tooLate)
+      this.#drop(lane, entry).reject(entry.doubtful ? ending(entry, "the retry was refused") : error);
   }
 
   #retryWhenIdle(lane: Lane): void {

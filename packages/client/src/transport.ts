@@ -21,8 +21,10 @@ export interface Transport {
 /** Makes a line to `url`, offering `protocols`; for example `(url, protocols) => new WebSocket(url, protocols)`. What it throws counts as a failed attempt. */
 export type TransportFactory = (url: string, protocols: string[]) => Transport | Promise<Transport>;
 
-/** In a page a relative address and `http:` are understood too: `/ws` is this page's own server. */
+/** In a page a relative address and `http:` are understood too: `/ws` is this page's own server. @throws {TypeError} where it is none. */
 export function webSocketUrl(url: string): string {
   const base = (globalThis as { location?: { href: string } }).location?.href;
-  return new URL(url, base).href.replace(/^http/, "ws");
+  const { href } = new URL(url, base);
+  if (!/^(http|ws)s?:/.test(href)) throw new TypeError(`not an address of a WebSocket server: ${href}`);
+  return href.replace(/^http/, "ws");
 }

@@ -40,6 +40,18 @@ describe("connecting", () => {
 
   test("an address that is none is refused at once", () => {
     expect(() => createClient("not an address")).toThrow(/Invalid URL/);
+    expect(() => createClient("/ws")).toThrow(/Invalid URL/);
+    expect(() => createClient("ftp://host/ws")).toThrow(/not an address of a WebSocket server/);
+    expect(() => createClient("ws://host/ws").channel("no spaces")).toThrow(/no channel name/);
+  });
+
+  test("a relative address is this page's own server's", async () => {
+    vi.stubGlobal("location", { href: "https://example.com/a/page" });
+    const server = new ScriptedServer();
+    createClient("/ws", server.options).connect();
+    vi.unstubAllGlobals();
+    await settled();
+    expect(server.asked[0]?.url).toBe("wss://example.com/ws");
   });
 
   test("disconnect() ends it and stays away; connect() comes back with the same client id", async () => {
@@ -51,7 +63,7 @@ describe("connecting", () => {
     client.disconnect();
     client.disconnect();
     expect(states).toEqual([{ state: "disconnected", previous: "connected", reason: "requested" }]);
-    expect(server.line.closed).toEqual({ code: 1000, reason: "" });
+    expect(server.line.closed).toEqual({ code: 1000, reason: undefined });
     await server.clock.advance(1e6);
     expect(server.lines.length).toBe(1);
     expect(server.clock.timers).toBe(0);
@@ -353,6 +365,38 @@ describe("waking", () => {
 });
 
 describe("events", () => {
+  test("a handler may disconnect at any of them, and nothing stays behind", async () => {
+    for (const at of ["connecting", "connected", "retry"] as const) {
+      const server = new ScriptedServer();
+      const client = createClient("ws://host/ws", { ...server.options, token: "t" });
+      server.script = (packet) =>
+        packet.type === "connect"
+          ? {
+              type: "connected",
+              id: packet.id,
+              client: "c",
+              secret: "s",
+              resumed: false,
+              instance: "i",
+              heartbeat: 1000,
+              expires: 1000,
+              limits: {},
+            }
+          : undefined;
+      client.on("state", ({ state, retryIn }) => {
+        if (state === at || (retryIn !== undefined && at === "retry")) client.disconnect();
+      });
+      client
+        .channel("c")
+        .subscribe()
+        .catch(() => undefined);
+      await settled();
+      if (at === "retry") server.line.end();
+      await settled();
+      expect([at, client.state, server.clock.timers]).toEqual([at, "disconnected", 0]);
+    }
+  });
+
   afterEach(() => vi.unstubAllGlobals());
 
   test("a handler that throws is reported, and stops nobody else", async () => {

@@ -263,6 +263,22 @@ describe("retrying", () => {
     expect(new Set(server.line.of("publish").map(({ key }) => key)).size).toBe(1);
   });
 
+  test("what may be stored by an earlier attempt is never said not to be", async () => {
+    const { server, publish } = setUp();
+    server.script = (packet) => (packet.type === "publish" ? null : undefined);
+    const [refused, fast] = [publish(1), publish(2)];
+    await settled();
+    const answers = ["forbidden", "rateLimited"];
+    server.script = (packet) => {
+      const code = packet.type === "publish" ? answers.shift() : undefined;
+      return code === undefined ? undefined : refuse(packet, code, 0, code === "rateLimited");
+    };
+    server.line.end();
+    await server.clock.advance(2000);
+    expect(refused.code).toBe("unknown");
+    expect(fast.value).toBeDefined();
+  });
+
   test("disconnect() rejects all: unknown what was sent, notStored what was not", async () => {
     const { server, client, publish } = setUp();
     server.script = (packet) => (packet.type === "publish" ? null : undefined);
