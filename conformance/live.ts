@@ -145,6 +145,7 @@ function missing({ context, windowBits }: NonNullable<Vector["deflate"]>, extens
 }
 
 async function handshake(target: Target, vector: HandshakeVector): Promise<Result> {
+  if (target.http2) return skipped("this handshake is HTTP/1.1's");
   const wire = await Wire.open(target);
   try {
     const { pathname, search, host } = target.url;

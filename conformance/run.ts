@@ -2,22 +2,24 @@
 import { parseArgs } from "node:util";
 
 import { liveCases, runCases } from "./live.ts";
-import { Wire } from "./wire.ts";
+import { shake } from "./wire.ts";
 
 const usage = `npx tsx conformance/run.ts URL [options]
 
   URL             ws:// or wss:// of a WebSocket endpoint that sends each message back
   --only TEXT     only cases whose id or section contains it
   --insecure      accept any certificate
+  --http2         over HTTP/2 (RFC 8441) instead of HTTP/1.1
   --timeout MS    for each answer, default 5000
   --all           print what passed, too`;
 
-function target(): { url: URL; only: string; insecure: boolean; timeout: number; all: boolean } {
+function target(): { url: URL; only: string; insecure: boolean; http2: boolean; timeout: number; all: boolean } {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
       only: { type: "string", default: "" },
       insecure: { type: "boolean", default: false },
+      http2: { type: "boolean", default: false },
       timeout: { type: "string", default: "5000" },
       all: { type: "boolean", default: false },
     },
@@ -33,7 +35,7 @@ async function main(): Promise<number> {
   const { only, all, ...where } = target();
   const cases = liveCases().filter(({ id, section }) => id.includes(only) || section.includes(only));
   // One connection first, so that an address where nobody listens is said once and not by every case.
-  (await Wire.open(where)).destroy();
+  (await shake(where)).wire.destroy();
   const results = await runCases(where, cases);
   const width = Math.max(...results.map(({ section }) => section.length));
   for (const { id, section, says, verdict, detail } of results) {

@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
+import { connect as connectTcp, isIP, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import { constants, inflateRawSync } from "node:zlib";
 
@@ -10,6 +12,8 @@ export interface Target {
   readonly insecure: boolean;
   /** Milliseconds for each answer. */
   readonly timeout: number;
+  /** Over HTTP/2, RFC 8441: the whole exchange is a stream of it. Default false. */
+  readonly http2?: boolean;
 }
 
 /** A message or control frame as the server sent it. */
@@ -26,20 +30,22 @@ export interface Head {
 
 /** A raw connection: bytes out, bytes in, nothing done for us. */
 export class Wire {
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
+  readonly #session: ClientHttp2Session | undefined;
   readonly #timeout: number;
   #bytes: Buffer = Buffer.alloc(0);
   #ended = false;
   #wake: (() => void) | undefined;
 
-  private constructor(socket: Socket, timeout: number) {
+  constructor(socket: Duplex, timeout: number, session?: ClientHttp2Session) {
     this.#socket = socket;
+    this.#session = session;
     this.#timeout = timeout;
     const end = (): void => {
       this.#ended = true;
       this.#wake?.();
     };
-    socket.setNoDelay(true);
+    if (socket instanceof Socket) socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => {
       this.#bytes = Buffer.concat([this.#bytes, chunk]);
       this.#wake?.();
@@ -84,6 +90,7 @@ export class Wire {
 
   destroy(): void {
     this.#socket.destroy();
+    this.#session?.destroy();
   }
 
   /** Resolves when `ready` says so; false when the connection ended first. @throws after the time-out. */
@@ -218,10 +225,8 @@ export interface Agreement {
   readonly extensions: string;
 }
 
-/** Opens a WebSocket. @param offer the value of Sec-WebSocket-Extensions; empty for none. */
-export async function shake(target: Target, offer = ""): Promise<Agreement> {
-  const wire = await Wire.open(target);
-  const { url } = target;
+/** Asks for a WebSocket over HTTP/1.1, RFC 6455 §4.1. @returns what the server agreed to. */
+async function upgrade(wire: Wire, { url }: Target, offer: string): Promise<string> {
   const key = randomBytes(16).toString("base64");
   wire.send(
     Buffer.from(
@@ -231,7 +236,49 @@ export async function shake(target: Target, offer = ""): Promise<Agreement> {
   );
   const { status, headers, text } = await wire.head();
   if (status !== 101) throw new Error(`not upgraded: ${text}`);
-  const extensions = headers.get("sec-websocket-extensions") ?? "";
+  return headers.get("sec-websocket-extensions") ?? "";
+}
+
+/** Asks for a WebSocket over HTTP/2, RFC 8441 §5. */
+function extendedConnect(
+  { url, insecure, timeout }: Target,
+  offer: string,
+): Promise<{ wire: Wire; extensions: string }> {
+  return new Promise((resolve, reject) => {
+    const scheme = url.protocol === "wss:" ? "https" : "http";
+    const session = connectHttp2(`${scheme}://${url.host}`, { rejectUnauthorized: !insecure });
+    session.on("error", reject);
+    session.once("remoteSettings", ({ enableConnectProtocol }) => {
+      if (enableConnectProtocol !== true) {
+        session.destroy();
+        reject(new Error("the server does not offer extended CONNECT (RFC 8441 §3)"));
+        return;
+      }
+      const stream = session.request({
+        ":method": "CONNECT",
+        ":protocol": "websocket",
+        ":scheme": scheme,
+        ":authority": url.host,
+        ":path": `${url.pathname}${url.search}`,
+        "sec-websocket-version": "13",
+        ...(offer === "" ? {} : { "sec-websocket-extensions": offer }),
+      });
+      stream.on("error", reject);
+      const wire = new Wire(stream, timeout, session);
+      stream.once("response", (headers) => {
+        const status = headers[":status"];
+        if (status === 200) resolve({ wire, extensions: headers["sec-websocket-extensions"] ?? "" });
+        else reject(new Error(`not accepted: ${status}`));
+      });
+    });
+  });
+}
+
+/** Opens a WebSocket. @param offer the value of Sec-WebSocket-Extensions; empty for none. */
+export async function shake(target: Target, offer = ""): Promise<Agreement> {
+  const { wire, extensions } = target.http2
+    ? await extendedConnect(target, offer)
+    : await Wire.open(target).then(async (it) => ({ wire: it, extensions: await upgrade(it, target, offer) }));
   const deflate = extensions.startsWith("permessage-deflate")
     ? { context: !extensions.includes("server_no_context_takeover") }
     : undefined;

@@ -1,7 +1,12 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer as createHttpServer } from "node:http";
-import { createServer as createHttpsServer } from "node:https";
+import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
+import {
+  createSecureServer as createSecureHttp2Server,
+  createServer as createHttp2Server,
+  type Http2Server,
+} from "node:http2";
+import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,11 +40,24 @@ export function certificate(): { readonly key: string; readonly cert: string } {
   }
 }
 
-/** Starts an echo server on a free port. */
-export async function startEcho(options: ServerOptions = {}, tls = false): Promise<Echo> {
-  const pair = tls ? certificate() : undefined;
+/** What carries the WebSockets, and whether TLS is below it. */
+export type Carrier = "http" | "https" | "http2" | "http2s";
+
+function serverOf(
+  carrier: Carrier,
+  pair: { key: string; cert: string } | undefined,
+): HttpServer | HttpsServer | Http2Server {
+  if (carrier === "http2") return createHttp2Server();
+  if (carrier === "http2s") return createSecureHttp2Server({ ...pair });
   const server = pair ? createHttpsServer(pair) : createHttpServer();
-  server.on("request", (_request, response) => response.writeHead(426, { upgrade: "websocket" }).end());
+  return server.on("request", (_request, response) => void response.writeHead(426, { upgrade: "websocket" }).end());
+}
+
+/** Starts an echo server on a free port. */
+export async function startEcho(options: ServerOptions = {}, carrier: Carrier = "http"): Promise<Echo> {
+  const tls = carrier.endsWith("s");
+  const pair = tls ? certificate() : undefined;
+  const server = serverOf(carrier, pair);
   const engine = createWebSocketServer({ message: (socket, message) => void socket.send(message) }, options);
   engine.attach(server, { path: "/echo" });
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
@@ -48,7 +66,7 @@ export async function startEcho(options: ServerOptions = {}, tls = false): Promi
     ca: pair?.cert,
     async close() {
       await engine.close({ within: 0 });
-      server.closeAllConnections();
+      if ("closeAllConnections" in server) server.closeAllConnections();
       await new Promise((resolve) => void server.close(resolve));
     },
   };
