@@ -36,6 +36,18 @@ const NOTHING = new Uint8Array(0);
 const FIRST_PIECE = 4096;
 const GROWTH = 4;
 
+/** A message of which not all has arrived. */
+interface Unfinished {
+  readonly text: boolean;
+  readonly compressed: boolean;
+  /** Frames so far. */
+  fragments: number;
+  body: Uint8Array;
+  length: number;
+  /** The or of all bytes. */
+  or: number;
+}
+
 /**
  * One WebSocket after its opening handshake, RFC 6455 §5 to §7, without any I/O.
  *
@@ -45,7 +57,6 @@ const GROWTH = 4;
  */
 export class Connection {
   readonly #settings: ConnectionSettings;
-  readonly #loops: ByteLoops;
   readonly #compression: boolean;
   #state: State = "open";
   #reading = true;
@@ -56,29 +67,24 @@ export class Connection {
   #bytes: Uint8Array = NOTHING;
   #at = 0;
   #end = 0;
-  /** The beginning of a header whose rest has not arrived. */
-  #stash: Uint8Array | undefined;
-  #stashed = 0;
+  /** The beginning of a header or of a control frame's payload, whose rest has not arrived. */
+  #piece: Uint8Array | undefined;
 
   // The frame whose payload is being read: its first byte, its key from here on, its bytes to come (-1: between frames).
   #first = 0;
   #key: MaskKey = 0;
   #left = -1;
-  #control: Uint8Array | undefined;
-
-  // The message whose frames are being read. No fragments: none.
-  #fragments = 0;
-  #text = false;
-  #compressed = false;
-  #body: Uint8Array | undefined;
-  #length = 0;
-  #or = 0;
+  /** The message whose frames are being read, unless it is all in one. */
+  #message: Unfinished | undefined;
 
   /** @param compression whether permessage-deflate was agreed, RFC 7692: allows compressed messages. */
   constructor(settings: ConnectionSettings, compression = false) {
     this.#settings = settings;
-    this.#loops = settings.loops ?? portableLoops;
     this.#compression = compression;
+  }
+
+  get #loops(): ByteLoops {
+    return this.#settings.loops ?? portableLoops;
   }
 
   get state(): State {
@@ -184,14 +190,14 @@ export class Connection {
     if (transitions[this.#state].fail === undefined) return;
     if (this.#state === "open" && error.closeCode !== 0) this.#push(Opcode.close, closePayload(error.closeCode, ""));
     this.#step("fail");
-    this.#body = undefined;
+    this.#message = undefined;
   }
 
   /** The stream has ended, RFC 6455 §7.1.4. @returns whether both close frames had been exchanged (§7.1.5). */
   end(): boolean {
     const clean = this.#state === "closed";
     this.#step("end");
-    this.#body = undefined;
+    this.#message = undefined;
     return clean;
   }
 
@@ -235,27 +241,23 @@ export class Connection {
     let bytes = this.#bytes;
     let at = this.#at;
     let available = this.#end - at;
-    if (this.#stash !== undefined) {
-      available = this.#fillStash(this.#stash);
-      bytes = this.#stash;
+    if (this.#piece !== undefined) {
+      available = this.#fillStash(this.#piece);
+      bytes = this.#piece;
       at = 0;
     }
     const second = available < 2 ? 0 : bytes[at + 1]!;
     const short = second & 0x7f;
     const size = headerLength(second);
     if (available < size) {
-      if (this.#stash === undefined && available > 0) {
-        this.#stash = new Uint8Array(MAX_FRAME_HEADER);
-        this.#fillStash(this.#stash);
+      if (this.#piece === undefined && available > 0) {
+        this.#piece = new Uint8Array(MAX_FRAME_HEADER + 1);
+        this.#fillStash(this.#piece);
       }
       return false;
     }
-    if (this.#stash === undefined) {
-      this.#at = at + size;
-    } else {
-      this.#stash = undefined;
-      this.#stashed = 0;
-    }
+    if (this.#piece === undefined) this.#at = at + size;
+    else this.#piece = undefined;
 
     const first = bytes[at]!;
     const opcode = first & 0x0f;
@@ -287,37 +289,39 @@ export class Connection {
     return (opcode & 0x8) === 0 ? this.#startData(first, opcode, length) : this.#startControl(first, opcode, length);
   }
 
-  /** Copies into the stash until a header is whole or nothing is left. @returns how much the stash holds. */
+  /** Copies into a stash, whose last byte says how much it holds, until a header is whole or nothing is left. @returns how much it holds. */
   #fillStash(stash: Uint8Array): number {
     let at = this.#at;
-    let stashed = this.#stashed;
+    let stashed = stash[MAX_FRAME_HEADER]!;
     for (; at < this.#end; at++) {
       if (stashed >= 2 && stashed >= headerLength(stash[1]!)) break;
       stash[stashed++] = this.#bytes[at]!;
     }
     this.#at = at;
-    this.#stashed = stashed;
+    stash[MAX_FRAME_HEADER] = stashed;
     return stashed;
   }
 
   #startData(first: number, opcode: number, length: number): boolean {
     const { maxFrame, maxMessage, maxFragments } = this.#settings;
-    if (opcode === Opcode.continuation) {
+    const message = this.#message;
+    if (opcode > Opcode.binary) return this.#broken("UNKNOWN_OPCODE", `0x${opcode.toString(16)}`);
+    if (message === undefined) {
       // RFC 6455 §5.4: a continuation continues a message.
-      if (this.#fragments === 0) return this.#broken("CONTINUATION_WITHOUT_START");
-    } else if (opcode === Opcode.text || opcode === Opcode.binary) {
-      // RFC 6455 §5.4: the fragments of two messages MUST NOT be interleaved.
-      if (this.#fragments !== 0) return this.#broken("MESSAGE_UNFINISHED");
-      this.#text = opcode === Opcode.text;
-      this.#compressed = (first & FrameBit.compressed) !== 0;
+      if (opcode === Opcode.continuation) return this.#broken("CONTINUATION_WITHOUT_START");
     } else {
-      return this.#broken("UNKNOWN_OPCODE", `0x${opcode.toString(16)}`);
+      // RFC 6455 §5.4: the fragments of two messages MUST NOT be interleaved.
+      if (opcode !== Opcode.continuation) return this.#broken("MESSAGE_UNFINISHED");
+      if (++message.fragments > maxFragments) return this.#broken("TOO_MANY_FRAGMENTS", `limit ${maxFragments}`);
     }
     if (length > maxFrame) return this.#broken("FRAME_TOO_LARGE", `${length} bytes, limit ${maxFrame}`);
-    if (this.#length + length > maxMessage) {
-      return this.#broken("MESSAGE_TOO_LARGE", `${this.#length + length} bytes, limit ${maxMessage}`);
+    const whole = message === undefined ? length : message.length + length;
+    if (whole > maxMessage) return this.#broken("MESSAGE_TOO_LARGE", `${whole} bytes, limit ${maxMessage}`);
+    if (message === undefined && ((first & FrameBit.fin) === 0 || this.#end - this.#at < length)) {
+      const text = opcode === Opcode.text;
+      const compressed = (first & FrameBit.compressed) !== 0;
+      this.#message = { text, compressed, fragments: 1, body: NOTHING, length: 0, or: 0 };
     }
-    if (++this.#fragments > maxFragments) return this.#broken("TOO_MANY_FRAGMENTS", `limit ${maxFragments}`);
     return true;
   }
 
@@ -332,67 +336,73 @@ export class Connection {
   #readData(): MessageEvent | undefined {
     const left = this.#left;
     const start = this.#at;
-    const final = (this.#first & FrameBit.fin) !== 0;
-    if (final && this.#length === 0 && this.#end - start >= left) {
-      // The message lies in what was fed, in one piece.
+    const message = this.#message;
+    if (message === undefined) {
+      // The whole message lies in what was fed, in one piece.
       const end = start + left;
-      this.#or |= this.#loops.applyMask(this.#bytes, start, end, this.#key);
+      const or = this.#loops.applyMask(this.#bytes, start, end, this.#key);
       this.#at = end;
       this.#left = -1;
-      return this.#finish(this.#bytes, start, end, false);
+      const text = (this.#first & 0x0f) === Opcode.text;
+      return this.#finish(text, (this.#first & FrameBit.compressed) !== 0, or, this.#bytes, start, end, false);
     }
     const taken = Math.min(this.#end - start, left);
     if (taken > 0) {
-      this.#or |= this.#loops.applyMask(this.#bytes, start, start + taken, this.#key);
+      message.or |= this.#loops.applyMask(this.#bytes, start, start + taken, this.#key);
       this.#key = rotateKey(this.#key, taken);
-      this.#append(start, taken);
+      this.#append(message, start, taken);
       this.#at = start + taken;
       this.#left = left - taken;
     }
     if (this.#left > 0) return undefined;
     this.#left = -1;
-    if (!final) return undefined;
-    return this.#finish(this.#body ?? NOTHING, 0, this.#length, true);
+    if ((this.#first & FrameBit.fin) === 0) return undefined;
+    this.#message = undefined;
+    return this.#finish(message.text, message.compressed, message.or, message.body, 0, message.length, true);
   }
 
-  #append(start: number, taken: number): void {
-    const needed = this.#length + taken;
-    if (this.#body === undefined || this.#body.length < needed) {
+  #append(message: Unfinished, start: number, taken: number): void {
+    const needed = message.length + taken;
+    if (message.body.length < needed) {
       // RFC 6455 §10.4: a declared length is a claim. Memory follows what has arrived.
-      const declared = this.#length + this.#left;
+      const declared = message.length + this.#left;
       const grown = this.#loops.allocate(Math.min(declared, Math.max(FIRST_PIECE, needed * GROWTH)));
-      if (this.#body !== undefined) grown.set(this.#body.subarray(0, this.#length));
-      this.#body = grown;
+      grown.set(message.body.subarray(0, message.length));
+      message.body = grown;
     }
-    this.#body.set(this.#bytes.subarray(start, start + taken), this.#length);
-    this.#length = needed;
+    message.body.set(this.#bytes.subarray(start, start + taken), message.length);
+    message.length = needed;
   }
 
-  #finish(bytes: Uint8Array, start: number, end: number, owned: boolean): MessageEvent | undefined {
-    const ascii = this.#or < 0x80;
-    this.#fragments = 0;
-    this.#body = undefined;
-    this.#length = 0;
-    this.#or = 0;
+  #finish(
+    text: boolean,
+    compressed: boolean,
+    or: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    owned: boolean,
+  ): MessageEvent | undefined {
+    const ascii = or < 0x80;
     // RFC 6455 §8.1: text that is not UTF-8 fails the connection.
-    if (this.#text && !ascii && !this.#compressed && !this.#loops.isUtf8(bytes, start, end)) {
+    if (text && !ascii && !compressed && !this.#loops.isUtf8(bytes, start, end)) {
       this.#broken("INVALID_UTF8");
       return undefined;
     }
-    return { type: "message", text: this.#text, compressed: this.#compressed, ascii, owned, bytes, start, end };
+    return { type: "message", text, compressed, ascii, owned, bytes, start, end };
   }
 
   #readControl(): ControlEvent | CloseEvent | undefined {
     const left = this.#left;
     const taken = Math.min(this.#end - this.#at, left);
-    const control = (this.#control ??= new Uint8Array(left));
+    const control = (this.#piece ??= new Uint8Array(left));
     const filled = control.length - left;
     for (let i = 0; i < taken; i++) control[filled + i] = this.#bytes[this.#at + i]!;
     this.#at += taken;
     this.#left = left - taken;
     if (this.#left > 0) return undefined;
     this.#left = -1;
-    this.#control = undefined;
+    this.#piece = undefined;
     if (this.#key !== 0) this.#loops.applyMask(control, 0, control.length, this.#key);
     const opcode = this.#first & 0x0f;
     if (opcode === Opcode.close) return this.#receiveClose(control);

@@ -57,7 +57,7 @@ export function carry<Data>(stream: Duplex, socket: EngineSocket<Data>, head: Ui
   stream.on("end", onEnd);
   socket.opened();
   if (head.length > 0) bring(carried, head);
-  const early = stream.read() as Uint8Array | null;
+  const early = stream.readableLength > 0 ? (stream.read() as Uint8Array | null) : null;
   if (early !== null) bring(carried, early);
   if (!(internals && stream instanceof NetSocket && shareReads(stream, readBuffer, onRead))) stream.on("data", onData);
   if (carried.reads) stream.resume();

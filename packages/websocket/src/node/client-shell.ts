@@ -8,6 +8,7 @@ import { Compression } from "./compression.ts";
 import { Deadlines } from "./deadlines.ts";
 import { nodeLoops } from "./loops.ts";
 import type { ServerLimits } from "./options.ts";
+import { Rounds } from "./rounds.ts";
 import type { Shell } from "./shell.ts";
 import { EngineSocket } from "./socket.ts";
 
@@ -38,6 +39,7 @@ function sharedBy(limits: ServerLimits): Shared {
   const known = shared.get(key);
   if (known !== undefined) return known;
   const { compression, maxMessage, internals } = limits;
+  const sockets = new Set<EngineSocket<ClientEvents>>();
   const made: Shared = {
     shell: {
       handlers,
@@ -52,9 +54,9 @@ function sharedBy(limits: ServerLimits): Shared {
       highWaterMark: limits.highWaterMark,
       maxBuffered: limits.maxBuffered,
       overflow: limits.overflow,
-      sockets: new Set(),
+      sockets,
       closing: new Deadlines(limits.closeTimeout, (socket) => socket.cutOff()),
-      silent: new Deadlines(limits.pingInterval, (socket) => socket.lookForSilence()),
+      silence: new Rounds(sockets, limits.pingInterval / 2, (socket) => socket.lookForSilence()),
       pinged: new Deadlines(limits.pingTimeout, (socket) => socket.expectAnswer()),
     },
     compression: compression && new Compression(compression, "client", maxMessage, internals),

@@ -22,6 +22,10 @@ export class Deadlines<Item> {
     if (this.#timer === undefined) this.#wait(this.#after);
   }
 
+  has(item: Item): boolean {
+    return this.#due.has(item);
+  }
+
   delete(item: Item): void {
     this.#due.delete(item);
   }

@@ -19,7 +19,7 @@ export interface ServerOptions {
   readonly maxHeader?: number;
   /** Milliseconds for a whole handshake, `upgrade`'s answer included. 1 to 2^31-1, default 10,000. */
   readonly handshakeTimeout?: number;
-  /** Milliseconds of silence after which a peer is pinged. 0 (never) to 2^31-1, default 30,000. */
+  /** Milliseconds of silence after which a peer has been pinged; half of it at the earliest. 0 (never) to 2^31-1, default 30,000. */
   readonly pingInterval?: number;
   /** Milliseconds after a ping within which a peer must send something, or be cut off. 1 to 2^31-1, default 20,000. */
   readonly pingTimeout?: number;

@@ -18,14 +18,14 @@ const BINARY = FrameBit.fin | Opcode.binary;
  */
 export class Outgoing {
   readonly #sender: Sender;
-  readonly #compression: MessageCompression;
+  readonly compression: MessageCompression;
   #queue: (() => void)[] | undefined;
   #queued = 0;
   #closed = false;
 
   constructor(sender: Sender, compression: MessageCompression) {
     this.#sender = sender;
-    this.#compression = compression;
+    this.compression = compression;
   }
 
   /** Bytes of messages that wait here, uncompressed. */
@@ -34,7 +34,7 @@ export class Outgoing {
   }
 
   send(message: Message | PreparedMessage): void {
-    const { threshold, largest, deflater, shared } = this.#compression;
+    const { threshold, largest, deflater, shared } = this.compression;
     if (message instanceof PreparedMessage) {
       if (shared && this.#sender.mask === undefined) {
         const small = message.length < threshold || message.length > largest;
@@ -79,11 +79,11 @@ export class Outgoing {
     this.#closed = true;
     if (this.#queue !== undefined) this.#queue = [];
     this.#queued = 0;
-    this.#compression.close();
+    this.compression.close();
   }
 
   #compress(first: number, bytes: Uint8Array): void {
-    const { deflater, shared } = this.#compression;
+    const { deflater, shared } = this.compression;
     const compressed = deflater.compress(bytes);
     // What a context has seen, the peer must see too, be it longer.
     if (shared && compressed.length >= bytes.length) outbox.bytes(this.#sender, first, bytes);
@@ -93,7 +93,7 @@ export class Outgoing {
   async #compressAside(first: number, bytes: Uint8Array): Promise<void> {
     this.#queue = [];
     this.#queued += bytes.length;
-    const { deflater } = this.#compression;
+    const { deflater } = this.compression;
     let payload = bytes;
     let bits = 0;
     try {

@@ -3,6 +3,7 @@ import type { Server as HttpServer } from "node:http";
 import type { Http2SecureServer, Http2Server } from "node:http2";
 import type { Server as HttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import { WebSocketError } from "../core/errors.ts";
 import { isSendableCloseCode } from "../core/close-code.ts";
 import { checkRequest, unsendableHeader } from "../core/server-handshake.ts";
@@ -20,6 +21,7 @@ import type { ServerLimits, ServerOptions } from "./options.ts";
 import { PreparedMessage } from "./prepared.ts";
 import { isRouted, route } from "./routes.ts";
 import type { UpgradeTaker } from "./routes.ts";
+import { Rounds } from "./rounds.ts";
 import type { Shell } from "./shell.ts";
 import { EngineSocket } from "./socket.ts";
 
@@ -100,7 +102,7 @@ class EngineServer<Data> implements WebSocketServer<Data> {
       overflow: limits.overflow,
       sockets: this.sockets,
       closing: new Deadlines(limits.closeTimeout, (socket) => socket.cutOff()),
-      silent: new Deadlines(limits.pingInterval, (socket) => socket.lookForSilence()),
+      silence: new Rounds(this.sockets, limits.pingInterval / 2, (socket) => socket.lookForSilence()),
       pinged: new Deadlines(limits.pingTimeout, (socket) => socket.expectAnswer()),
     };
     if (limits.compression !== undefined) {
@@ -120,10 +122,10 @@ class EngineServer<Data> implements WebSocketServer<Data> {
     }
     const patience = this.#limits.handshakeTimeout;
     // An HTTP/2 server with `allowHTTP1` emits upgrades too.
-    const take: UpgradeTaker = (request, stream, head) => void this.#upgrade(new Http1Approach(request, stream, head));
+    const take: UpgradeTaker = (request, stream, head) => this.#upgrade(new Http1Approach(request, stream, head));
     this.#detach.push(route(server, paths, take, patience));
     if (!isHttp2(server)) return;
-    this.#detach.push(routeHttp2(server, paths, (approach) => void this.#upgrade(approach)));
+    this.#detach.push(routeHttp2(server, paths, (approach) => this.#upgrade(approach)));
   }
 
   async listen(port: number, host = "127.0.0.1"): Promise<AddressInfo> {
@@ -189,35 +191,40 @@ class EngineServer<Data> implements WebSocketServer<Data> {
     });
   }
 
-  async #upgrade(approach: Approach): Promise<void> {
+  #upgrade(approach: Approach): void {
     const { stream } = approach;
-    const broken = (): void => void stream.destroy();
     // Node hands the stream over without a listener: a reset during the handshake must not reach the process.
-    stream.on("error", broken);
+    stream.on("error", destroy);
     if (approach.headerSize > this.#limits.maxHeader) return approach.refuse(431);
     const asked = checkRequest(approach.method, (name) => approach.header(name), approach.carrier);
     if ("status" in asked) return approach.refuse(asked.status, asked.reason, asked.headers);
-    let answer: Accept<Data> | Refuse | undefined;
-    if (this.#handlers.upgrade !== undefined) {
-      try {
-        const given = this.#handlers.upgrade(approach.request(asked.protocols));
-        if (given instanceof Promise) {
-          this.#handshakes.add(approach);
-          answer = await given;
-          this.#handshakes.delete(approach);
-        } else {
-          answer = given;
-        }
-      } catch (thrown) {
-        this.#handshakes.delete(approach);
-        process.emitWarning(thrown instanceof Error ? thrown : new Error(String(thrown)));
-        return approach.refuse(500);
-      }
+    let given: ReturnType<NonNullable<Handlers<Data>["upgrade"]>> | undefined;
+    try {
+      given = this.#handlers.upgrade?.(approach.request(asked.protocols));
+    } catch (thrown) {
+      return undecided(approach, thrown);
     }
+    if (given !== undefined && "then" in given) return void this.#await(approach, asked, given);
+    return this.#answer(approach, asked, given);
+  }
+
+  async #await(approach: Approach, asked: HandshakeRequest, given: Promise<Accept<Data> | Refuse>): Promise<void> {
+    this.#handshakes.add(approach);
+    try {
+      this.#answer(approach, asked, await given);
+    } catch (thrown) {
+      undecided(approach, thrown);
+    } finally {
+      this.#handshakes.delete(approach);
+    }
+  }
+
+  #answer(approach: Approach, asked: HandshakeRequest, answer: Accept<Data> | Refuse | undefined): void {
+    const { stream } = approach;
     if (stream.destroyed || !stream.writable) return undefined;
     if (this.#closing !== undefined) return approach.refuse(503);
     if (answer !== undefined && "status" in answer) return approach.refuse(answer.status, answer.body, answer.headers);
-    stream.off("error", broken);
+    stream.off("error", destroy);
     return this.#accept(approach, asked, answer);
   }
 
@@ -231,7 +238,7 @@ class EngineServer<Data> implements WebSocketServer<Data> {
         : unsendableHeader(headers);
     if (wrong !== undefined) {
       process.emitWarning(new WebSocketError("INVALID_ANSWER", wrong));
-      stream.on("error", () => stream.destroy());
+      stream.on("error", destroy);
       return approach.refuse(500);
     }
     const compression = this.#compression?.accept(asked.extensions);
@@ -245,4 +252,14 @@ class EngineServer<Data> implements WebSocketServer<Data> {
     approach.accept(asked.key, { protocol, extensions, headers }, (bytes) => socket.sendRaw(bytes));
     return carry(stream, socket, approach.head, this.#limits.internals);
   }
+}
+
+function destroy(this: Duplex): void {
+  this.destroy();
+}
+
+/** `upgrade` threw or rejected: a bug in the application, which must be seen, and costs this peer its handshake. */
+function undecided(approach: Approach, thrown: unknown): void {
+  process.emitWarning(thrown instanceof Error ? thrown : new Error(String(thrown)));
+  approach.refuse(500);
 }

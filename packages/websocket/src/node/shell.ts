@@ -1,6 +1,7 @@
 import type { ConnectionSettings } from "../core/connection.ts";
 import type { Handlers } from "./api.ts";
 import type { Deadlines } from "./deadlines.ts";
+import type { Rounds } from "./rounds.ts";
 import type { EngineSocket } from "./socket.ts";
 
 /** What all sockets of one server, or one client, have in common. */
@@ -14,8 +15,8 @@ export interface Shell<Data> {
   readonly sockets: Set<EngineSocket<Data>>;
   /** Sockets whose closing handshake, or the end of whose stream, is awaited. */
   readonly closing: Deadlines<EngineSocket<Data>>;
-  /** Sockets to be looked at for silence. */
-  readonly silent: Deadlines<EngineSocket<Data>>;
+  /** Looks at each socket for silence. */
+  readonly silence: Rounds<EngineSocket<Data>>;
   /** Sockets that were pinged. */
   readonly pinged: Deadlines<EngineSocket<Data>>;
 }

@@ -24,6 +24,13 @@ const BINARY = FrameBit.fin | Opcode.binary;
 /** Messages of this many compressed bytes and more are decompressed on other threads. */
 const INFLATE_ASIDE = 32 * 1024;
 
+interface Closed {
+  readonly code: number;
+  readonly reason: string;
+}
+
+const NOT_CLEANLY: Closed = { code: ReportedCloseCode.abnormal, reason: "" };
+
 /** What the handshake agreed on. */
 export interface Agreed {
   readonly protocol: string;
@@ -46,15 +53,14 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
   draining = false;
   readonly #shell: Shell<Data>;
   readonly #connection: Connection;
-  readonly #compression: MessageCompression | undefined;
   readonly #outgoing: Outgoing | undefined;
   /** A large message is being decompressed aside: nothing is read until it has been delivered. */
   #inflating = false;
   #state: "open" | "closing" | "closed" = "open";
   /** Something has arrived since the last look for silence. */
   #heard = true;
-  #closeCode: number = ReportedCloseCode.abnormal;
-  #closeReason = "";
+  /** How it was closed, so far as is known. */
+  #end: Closed = NOT_CLEANLY;
 
   constructor(shell: Shell<Data>, stream: Duplex, data: Data, agreed: Agreed) {
     this.#shell = shell;
@@ -64,12 +70,9 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
     this.extensions = agreed.extensions;
     this.remoteAddress = agreed.remoteAddress;
     this.#connection = new Connection(shell.connection, agreed.compression !== undefined);
-    if (agreed.compression !== undefined) {
-      this.#compression = agreed.compression;
-      this.#outgoing = new Outgoing(this, agreed.compression);
-    }
+    if (agreed.compression !== undefined) this.#outgoing = new Outgoing(this, agreed.compression);
     shell.sockets.add(this);
-    shell.silent.add(this);
+    shell.silence.start();
   }
 
   get state(): "open" | "closing" | "closed" {
@@ -121,8 +124,7 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
       this.#sendOutput();
     };
     // RFC 6455 §5.5.1: no data frames after the close frame, so it waits for those that are still being compressed.
-    if (this.#outgoing === undefined) close();
-    else this.#outgoing.inOrder(close);
+    this.#inOrder(close);
   }
 
   terminate(): void {
@@ -176,16 +178,15 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
   /** The stream is gone: nothing comes after this. */
   gone(): void {
     if (this.#state === "closed") return;
-    const { sockets, closing, silent, pinged, handlers } = this.#shell;
+    const { sockets, closing, pinged, handlers } = this.#shell;
     this.#state = "closed";
     sockets.delete(this);
     closing.delete(this);
-    silent.delete(this);
     pinged.delete(this);
     this.waiting = undefined;
     this.waitingBytes = 0;
     this.#outgoing?.close();
-    this.#run(() => handlers.close?.(this, this.#closeCode, this.#closeReason));
+    this.#run(() => handlers.close?.(this, this.#end.code, this.#end.reason));
   }
 
   get mask(): (() => MaskKey) | undefined {
@@ -203,31 +204,36 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
   /** Looked at for silence: pings a peer that has sent nothing since the last look. */
   lookForSilence(): void {
     if (this.#state !== "open") return;
+    const { pinged } = this.#shell;
     if (this.#heard) {
       this.#heard = false;
-      this.#shell.silent.add(this);
-      return;
+      pinged.delete(this);
+    } else if (!pinged.has(this)) {
+      this.ping();
+      pinged.add(this);
     }
-    this.ping();
-    this.#shell.pinged.add(this);
   }
 
   /** The time for an answer to a ping is over. */
   expectAnswer(): void {
-    if (this.#state !== "open") return;
-    if (this.#heard) {
-      this.#heard = false;
-      this.#shell.silent.add(this);
-      return;
-    }
-    this.#report(new WebSocketError("PEER_SILENT"));
-    this.terminate();
+    // Timers come before reads: after a pause of this process, the answer may have arrived and not been read yet.
+    setImmediate(() => {
+      if (this.#state !== "open" || this.#heard) return;
+      this.#report(new WebSocketError("PEER_SILENT"));
+      this.terminate();
+    });
   }
 
   /** The time for the closing handshake is over. */
   cutOff(): void {
     if (this.#connection.state === "closeSent") this.#report(new WebSocketError("CLOSE_TIMEOUT"));
     this.terminate();
+  }
+
+  /** Does something once all messages that were sent before are on their way. */
+  #inOrder(work: () => void): void {
+    if (this.#outgoing === undefined) work();
+    else this.#outgoing.inOrder(work);
   }
 
   /** Handles all that has been fed. */
@@ -248,7 +254,7 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
         this.#message(event);
       }
     }
-    if (connection.hasOutput) this.#sendOutput();
+    if (connection.hasOutput) this.#inOrder(() => this.#sendOutput());
     outbox.leave(this, before);
   }
 
@@ -265,7 +271,7 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
 
   #inflate(event: MessageEvent): void {
     if (this.#state !== "open") return;
-    const { inflater, inflatesInContext } = this.#compression!;
+    const { inflater, inflatesInContext } = this.#outgoing!.compression;
     const { text, bytes, start, end } = event;
     if (end - start < INFLATE_ASIDE || inflatesInContext) {
       try {
@@ -324,9 +330,11 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
 
   #control(event: Exclude<ConnectionEvent, MessageEvent>): void {
     if (event.type === "close") {
-      this.#closeCode = event.code;
-      this.#closeReason = event.reason;
-      this.#finish();
+      this.#end = event;
+      this.#state = "closing";
+      this.#shell.closing.add(this);
+      // RFC 6455 §5.5.1: no data frames after the close frame, so its answer waits for those that are still being compressed.
+      this.#inOrder(() => this.#finish());
     } else if (event.type === "fail") {
       this.#report(event.error);
       this.#finish();
