@@ -11,7 +11,7 @@
  *
  * A service that stays undefined in the environment is one that was not asked for; its tests say so and skip.
  */
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
@@ -22,9 +22,10 @@ import {
   startProcess,
   temporaryFolder,
   untilReady,
+  withPort,
   type ServerProcess,
-  type ServerUser,
 } from "./services/process.ts";
+import { PostgresProcess } from "./services/postgres.ts";
 import { installMissing, programs, type ProgramName } from "./services/programs.ts";
 
 export const serviceVariables = {
@@ -89,17 +90,6 @@ export async function startServices(wanted: readonly ProgramName[]): Promise<Ser
   return { env, stop };
 }
 
-/** Tries again on another port when somebody else took the free one in between. */
-async function withPort<T>(start: (port: number) => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await start(await freePort());
-    } catch (error) {
-      if (attempt === 3) throw error;
-    }
-  }
-}
-
 async function ready(
   server: ServerProcess,
   folder: string,
@@ -129,40 +119,9 @@ async function startRedis(program: string): Promise<Started> {
   });
 }
 
-/** PostgreSQL refuses to run as root: its package's user, else `nobody`, runs it then. */
-async function unprivileged(): Promise<ServerUser | undefined> {
-  if (process.getuid?.() !== 0) return undefined;
-  const users = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
-  const user = users.find(([name]) => name === "postgres") ?? users.find(([name]) => name === "nobody");
-  const [, , uid, gid] = user ?? [];
-  if (uid === undefined || gid === undefined)
-    throw new Error(
-      "PostgreSQL does not run as root, and there is no user postgres or nobody: run tests as a normal user",
-    );
-  return { uid: Number(uid), gid: Number(gid) };
-}
-
 async function startPostgres(bin: string): Promise<Started> {
-  const user = await unprivileged();
-  return withPort(async (port) => {
-    const folder = await temporaryFolder("postgres", user);
-    const data = join(folder, "data");
-    const initdb = ["-D", data, "-U", "zuruf", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
-    await promisify(execFile)(join(bin, "initdb"), initdb, { cwd: folder, ...user });
-    // Tests kill servers, never the machine: without fsync nothing that they could see is lost.
-    const settings = ["fsync=off", "max_connections=200", "max_prepared_transactions=10", "wal_level=logical"];
-    const server = startProcess(
-      join(bin, "postgres"),
-      ["-D", data, "-p", `${port}`, "-h", "127.0.0.1", "-k", folder, ...settings.flatMap((s) => ["-c", s])],
-      { cwd: folder, ...(user === undefined ? {} : { user }) },
-    );
-    const probe = async (): Promise<void> => {
-      await promisify(execFile)(join(bin, "pg_isready"), ["-h", "127.0.0.1", "-p", `${port}`]);
-    };
-    const stop = await ready(server, folder, probe, 30_000);
-    // SIGINT is PostgreSQL's fast shutdown: it does not wait for clients.
-    return { value: `postgres://zuruf@127.0.0.1:${port}/postgres`, stop: () => stop("SIGINT") };
-  });
+  const server = await PostgresProcess.start(bin);
+  return { value: server.url, stop: () => server.dispose() };
 }
 
 async function startNats(program: string): Promise<Started> {

@@ -114,3 +114,14 @@ export async function temporaryFolder(name: string, owner?: ServerUser): Promise
 export async function removeFolder(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true, maxRetries: 3 });
 }
+
+/** Tries again on another port when somebody else took the free one in between. */
+export async function withPort<T>(start: (port: number) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await start(await freePort());
+    } catch (error) {
+      if (attempt === 3) throw error;
+    }
+  }
+}

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { RedisOptions } from "../src/options.ts";
 import { BackplaneError } from "@zuruf/hub";
-import { Member } from "./member.ts";
-import { Proxy } from "./proxy.ts";
+import { Member } from "../../../../test/brokers/member.ts";
+import { Proxy } from "../../../../test/brokers/proxy.ts";
+import { redis as redisBackplane } from "../src/index.ts";
 import { RedisProcess, redisServer, type Persistence } from "./redis-process.ts";
 
 /** What a test started ends with it; the tests of this file run side by side, because they mostly wait. */
@@ -13,7 +14,7 @@ async function start(kept: Persistence, ends: Ends): Promise<RedisProcess> {
   return redis;
 }
 async function join(url: string, name: string, ends: Ends, options?: RedisOptions): Promise<Member> {
-  const member = await Member.start(url, name, options);
+  const member = await Member.start(redisBackplane(url, options), name);
   ends(() => member.backplane.close());
   return member;
 }

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../../../test/services/process.ts";
 import { redis } from "../src/index.ts";
-import { Member } from "./member.ts";
+import { Member } from "../../../../test/brokers/member.ts";
 import { RedisProcess, redisServer } from "./redis-process.ts";
 
-const startError = (url: string): Promise<unknown> => Member.start(url, "a").catch((error: unknown) => error);
+const startError = (url: string): Promise<unknown> => Member.start(redis(url), "a").catch((error: unknown) => error);
 
 describe("what cannot be used is one line", () => {
   test.each([
@@ -55,7 +55,7 @@ describe.skipIf(redisServer === undefined)("users and rights", () => {
   const as = (user: string, secret = "secret"): string => `redis://${user}:${secret}@127.0.0.1:${server.port}`;
 
   test("a user with just the rights that docs/backplanes.md lists", async () => {
-    const member = await Member.start(as("zuruf"), "a");
+    const member = await Member.start(redis(as("zuruf")), "a");
     await member.backplane.subscribe(["c"]);
     await member.publish("c", "1", "key");
     await member.backplane.control(Buffer.from("x"), "b");

@@ -3,7 +3,8 @@ import { createClient, type RedisClientType } from "@redis/client";
 import { describe, expect, test } from "vitest";
 import { freePort } from "../../../../test/services/process.ts";
 import { slotOf } from "../src/names.ts";
-import { Member } from "./member.ts";
+import { Member } from "../../../../test/brokers/member.ts";
+import { redis as redisBackplane } from "../src/index.ts";
 import { RedisProcess, redisServer } from "./redis-process.ts";
 
 type Ends = (end: () => Promise<void>) => void;
@@ -20,7 +21,7 @@ async function speakTo(redis: RedisProcess, ends: Ends): Promise<RedisClientType
   return client;
 }
 async function join(url: string, name: string, ends: Ends): Promise<Member> {
-  const member = await Member.start(url, name);
+  const member = await Member.start(redisBackplane(url), name);
   ends(() => member.backplane.close());
   return member;
 }

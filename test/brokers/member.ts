@@ -1,7 +1,5 @@
 /** A started backplane and all that it reported, with conditions to await instead of sleeps. */
 import type { Backplane, BackplaneSink, Item } from "@zuruf/hub";
-import { redis } from "../src/index.ts";
-import type { RedisOptions } from "../src/options.ts";
 
 export const retention = { size: 10_000, ttl: 3_600_000, bytes: 0 } as const;
 
@@ -13,13 +11,13 @@ export class Member implements BackplaneSink {
   readonly suspects: (readonly string[] | undefined)[] = [];
   readonly #waiting = new Set<() => void>();
 
-  constructor(url: string, options?: RedisOptions) {
-    this.backplane = redis(url, options);
+  constructor(backplane: Backplane) {
+    this.backplane = backplane;
   }
 
-  static async start(url: string, name: string, options?: RedisOptions): Promise<Member> {
-    const member = new Member(url, options);
-    await member.backplane.start(name, member);
+  static async start(backplane: Backplane, name: string): Promise<Member> {
+    const member = new Member(backplane);
+    await backplane.start(name, member);
     return member;
   }
 

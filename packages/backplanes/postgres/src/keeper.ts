@@ -1,0 +1,82 @@
+import type { Settings } from "./options.ts";
+import { listenersOf, type Session } from "./session.ts";
+import { freshEpoch } from "./writer.ts";
+
+/** Milliseconds between looks at the outbox, and between deletions. */
+const moveEvery = 100;
+const trimEvery = 2000;
+/** Rows per statement, so that none holds up others; channels per statement. */
+const rowsAtOnce = 1000;
+const channelsAtOnce = 200;
+
+/** Does in the background what no publication should wait for: deletes what retention does not keep, and moves the outbox to the log. */
+export class Keeper {
+  readonly #settings: Settings;
+  readonly #session: () => Session | undefined;
+  readonly #grown = new Set<string>();
+  #closed = false;
+  #timers = new Set<NodeJS.Timeout>();
+  #working: Promise<unknown> = Promise.resolve();
+
+  constructor(settings: Settings, session: () => Session | undefined) {
+    this.#settings = settings;
+    this.#session = session;
+  }
+
+  start(): void {
+    this.#repeat(moveEvery, (session) => this.#move(session));
+    this.#repeat(trimEvery, (session) => this.#trim(session));
+  }
+
+  /** This channel got publications: there may be something to delete. */
+  grown(channel: string): void {
+    this.#grown.add(channel);
+  }
+
+  #repeat(ms: number, work: (session: Session) => Promise<void>): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      const session = this.#session();
+      const done = session?.live === true ? work(session) : Promise.resolve();
+      // What failed is still there the next time; that the server is gone is said elsewhere.
+      this.#working = done
+        .catch(() => undefined)
+        .finally(() => {
+          if (!this.#closed) this.#repeat(ms, work);
+        });
+    }, ms);
+    this.#timers.add(timer);
+  }
+
+  async #move(session: Session): Promise<void> {
+    const { schema, keyWindow } = this.#settings;
+    const sql = `select ${schema}.move_outbox_1($1, $2, $3, $4) where exists (select from ${schema}.outbox)`;
+    for (;;) {
+      const [row] = await session.questions.query(sql, [
+        rowsAtOnce,
+        freshEpoch(),
+        keyWindow,
+        listenersOf(this.#settings),
+      ]);
+      if (Number(row?.[0] ?? 0) < rowsAtOnce || this.#closed) return;
+    }
+  }
+
+  async #trim(session: Session): Promise<void> {
+    const channels = [...this.#grown].slice(0, channelsAtOnce);
+    for (const channel of channels) this.#grown.delete(channel);
+    const [row] = await session.questions.query(`select ${this.#settings.schema}.trim_1($1, $2)`, [
+      channels,
+      rowsAtOnce,
+    ]);
+    // Not all of it yet: they are looked at again.
+    if (Number(row?.[0] ?? 0) >= rowsAtOnce) for (const channel of channels) this.#grown.add(channel);
+  }
+
+  /** Resolves when nothing is under way any more. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    await this.#working;
+  }
+}

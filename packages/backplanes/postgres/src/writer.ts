@@ -1,0 +1,207 @@
+import { randomBytes } from "node:crypto";
+import { BackplaneError, type Position, type PublishOptions, type Retention } from "@zuruf/hub";
+import { isEpoch, readOffset, type Deadlines } from "@zuruf/hub/store";
+import { isCollision, isUndone, isValueAtFault, messageOf } from "./failures.ts";
+import type { Settings } from "./options.ts";
+import { listenersOf, type Session } from "./session.ts";
+
+/** Bounds of one transaction: longer ones make others wait. */
+const most = { publications: 500, bytes: 4 * 1024 * 1024 };
+/** Bytes that may wait for PostgreSQL; beyond, publications are refused at once. */
+const mostBytesWaiting = 64 * 1024 * 1024;
+const mostAttempts = 5;
+
+interface Waiting {
+  readonly channel: string;
+  readonly data: Uint8Array;
+  /** Undefined: announce only. */
+  readonly retention: Retention | undefined;
+  readonly key: string | null;
+  sent: boolean;
+  over: boolean;
+  readonly resolve: (position: Position | undefined) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * Collects what is published while a transaction is on its way, and sends it all in the next one: one round trip and one commit for many.
+ * One transaction at a time keeps the call order of each publisher.
+ */
+export class Writer {
+  readonly #settings: Settings;
+  readonly #deadlines: Deadlines;
+  readonly #session: () => Session | undefined;
+  readonly #appended: (channel: string) => void;
+  #queue: Waiting[] = [];
+  #bytes = 0;
+  #running = false;
+  /** Publications with a key that are not settled yet: a repeat takes part in the first one's. */
+  readonly #byKey = new Map<string, Promise<Position | undefined>>();
+
+  constructor(
+    settings: Settings,
+    deadlines: Deadlines,
+    session: () => Session | undefined,
+    appended: (channel: string) => void,
+  ) {
+    this.#settings = settings;
+    this.#deadlines = deadlines;
+    this.#session = session;
+    this.#appended = appended;
+  }
+
+  publish(channel: string, data: Uint8Array, { retention, key }: PublishOptions): Promise<Position | undefined> {
+    if (key === undefined) return this.#enqueue(channel, data, retention, null);
+    const name = `${channel} ${key}`;
+    const pending = this.#byKey.get(name);
+    if (pending !== undefined) return pending;
+    const result = this.#enqueue(channel, data, retention, key).finally(() => this.#byKey.delete(name));
+    this.#byKey.set(name, result);
+    return result;
+  }
+
+  #enqueue(
+    channel: string,
+    data: Uint8Array,
+    retention: Retention | undefined,
+    key: string | null,
+  ): Promise<Position | undefined> {
+    if (this.#bytes + data.byteLength > mostBytesWaiting)
+      return Promise.reject(
+        new BackplaneError("notStored", "too many publications wait for PostgreSQL: publish slower, or later"),
+      );
+    if (this.#session()?.live !== true)
+      return Promise.reject(
+        new BackplaneError("notStored", `PostgreSQL at ${this.#settings.where} cannot be reached now`),
+      );
+    this.#bytes += data.byteLength;
+    let waiting: Waiting | undefined;
+    const settled = new Promise<Position | undefined>((resolve, reject) => {
+      waiting = { channel, data, retention, key, sent: false, over: false, resolve, reject };
+      this.#queue.push(waiting);
+      // What is published in the same turn goes together.
+      if (!this.#running) {
+        this.#running = true;
+        setImmediate(() => void this.#run());
+      }
+    });
+    return this.#deadlines
+      .limit(settled, () => {
+        if (waiting !== undefined) waiting.over = true;
+        const code = waiting?.sent === true ? "unknown" : "notStored";
+        return new BackplaneError(code, `PostgreSQL did not answer within ${this.#deadlines.ms} ms`);
+      })
+      .finally(() => {
+        this.#bytes -= data.byteLength;
+      });
+  }
+
+  async #run(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const batch = this.#take();
+      const stored = batch.filter((waiting) => waiting.retention !== undefined);
+      const relayed = batch.filter((waiting) => waiting.retention === undefined);
+      await this.#write(stored, (session, part) => this.#append(session, part));
+      await this.#write(relayed, (session, part) => this.#relay(session, part));
+    }
+    this.#running = false;
+  }
+
+  #take(): Waiting[] {
+    let [count, bytes] = [0, 0];
+    for (const waiting of this.#queue) {
+      bytes += waiting.data.byteLength;
+      if (count > 0 && (count === most.publications || bytes > most.bytes)) break;
+      count++;
+    }
+    // Those whose time is over were told that nothing is stored: so it stays.
+    return this.#queue.splice(0, count).filter((waiting) => !waiting.over);
+  }
+
+  async #write(
+    batch: Waiting[],
+    send: (session: Session, batch: readonly Waiting[]) => Promise<readonly (Position | undefined)[]>,
+  ): Promise<void> {
+    if (batch.length === 0) return;
+    for (let attempt = 1; ; attempt++) {
+      const session = this.#session();
+      if (session?.live !== true) {
+        fail(batch, "notStored", `PostgreSQL at ${this.#settings.where} cannot be reached now`);
+        return;
+      }
+      for (const waiting of batch) waiting.sent = true;
+      try {
+        const positions = await send(session, batch);
+        for (const [i, waiting] of batch.entries()) waiting.resolve(positions[i]);
+        return;
+      } catch (error) {
+        if (isCollision(error) && attempt < mostAttempts) continue;
+        if (isValueAtFault(error) && batch.length > 1) {
+          // One of them; each for itself, so that the others do not pay for it.
+          for (const waiting of batch) await this.#write([waiting], send);
+          return;
+        }
+        const undone = isUndone(error);
+        fail(
+          batch,
+          undone ? "notStored" : "unknown",
+          `PostgreSQL ${undone ? "refused" : "went away"}: ${messageOf(error)}`,
+          error,
+        );
+        return;
+      }
+    }
+  }
+
+  async #append(session: Session, batch: readonly Waiting[]): Promise<readonly Position[]> {
+    const { schema, keyWindow } = this.#settings;
+    const [row] = await session.writer.query(`select ${schema}.publish_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, [
+      batch.map(({ channel }) => channel),
+      batch.map(({ data }) => data.byteLength),
+      joined(batch),
+      batch.map(({ retention }) => retention?.size ?? 0),
+      batch.map(({ retention }) => Math.ceil(retention?.ttl ?? 0)),
+      batch.map(({ retention }) => retention?.bytes ?? 0),
+      batch.map(({ key }) => key),
+      freshEpoch(),
+      keyWindow,
+      listenersOf(this.#settings),
+    ]);
+    const positions = (row?.[0] ?? "").split("\n").map(readPosition);
+    if (positions.length !== batch.length) throw new Error("publish_1 answered for another number of publications");
+    for (const { channel } of batch) this.#appended(channel);
+    return positions;
+  }
+
+  async #relay(session: Session, batch: readonly Waiting[]): Promise<readonly undefined[]> {
+    await session.writer.query(`select ${this.#settings.schema}.relay_1($1, $2, $3, $4)`, [
+      batch.map(({ channel }) => channel),
+      batch.map(({ data }) => data.byteLength),
+      joined(batch),
+      listenersOf(this.#settings),
+    ]);
+    return [];
+  }
+}
+
+/** One parameter in binary instead of many in hexadecimal. */
+function joined(batch: readonly Waiting[]): Buffer {
+  return Buffer.concat(batch.map(({ data }) => data));
+}
+
+function fail(batch: readonly Waiting[], code: "notStored" | "unknown", message: string, cause?: unknown): void {
+  for (const waiting of batch) waiting.reject(new BackplaneError(code, message, cause));
+}
+
+export function freshEpoch(): string {
+  return randomBytes(9).toString("base64url");
+}
+
+/** `epoch offset` */
+function readPosition(line: string): Position {
+  const [epoch = "", text = ""] = line.split(" ");
+  const offset = readOffset(text);
+  if (offset === undefined || !isEpoch(epoch))
+    throw new Error("PostgreSQL holds something else than Zuruf's positions");
+  return { epoch, offset };
+}

@@ -1,0 +1,238 @@
+import { Client } from "pg";
+import { describe, expect, test } from "vitest";
+import { Member, retention } from "../../../../test/brokers/member.ts";
+import { Proxy } from "../../../../test/brokers/proxy.ts";
+import { PostgresProcess } from "../../../../test/services/postgres.ts";
+import { programs } from "../../../../test/services/programs.ts";
+import { postgres, type PostgresBackplane, type PostgresOptions } from "../src/index.ts";
+
+const bin = programs.postgres.find();
+/** What the design promises within 5 s, in milliseconds, and time for a busy machine. */
+const foundWithin = 8000;
+const numbers = (from: number, to: number): string[] => Array.from({ length: to - from + 1 }, (_, i) => `${from + i}`);
+
+type Ends = (end: () => Promise<void>) => void;
+async function start(ends: Ends): Promise<PostgresProcess> {
+  const server = await PostgresProcess.start(bin ?? "");
+  ends(() => server.dispose());
+  return server;
+}
+async function join(
+  url: string,
+  name: string,
+  ends: Ends,
+  options?: PostgresOptions,
+): Promise<Member & { backplane: PostgresBackplane }> {
+  const backplane = postgres(url, options);
+  const member = await Member.start(backplane, name);
+  ends(() => backplane.close());
+  return Object.assign(member, { backplane });
+}
+async function proxyTo(server: PostgresProcess, ends: Ends): Promise<{ proxy: Proxy; url: string }> {
+  const proxy = await Proxy.start(server.port);
+  ends(() => proxy.close());
+  return { proxy, url: server.url.replace(`:${server.port}`, `:${proxy.port}`) };
+}
+async function connect(url: string, ends: Ends): Promise<Client> {
+  const client = new Client({ connectionString: url });
+  client.on("error", () => undefined);
+  await client.connect();
+  ends(() => client.end());
+  return client;
+}
+async function publishAll(member: Member, channel: string, from: number, to: number): Promise<string> {
+  let epoch = "";
+  for (let i = from; i <= to; i++) epoch = (await member.publish(channel, `${i}`))?.epoch ?? "";
+  return epoch;
+}
+
+describe.skipIf(bin === undefined).concurrent("postgres, when it fails", () => {
+  test.for(["SIGINT", "SIGKILL"] as const)(
+    "%s and a start: nothing acknowledged is lost, positions stay good, deliveries go on",
+    { timeout: 60_000 },
+    async (signal, { onTestFinished: ends }) => {
+      const server = await start(ends);
+      const [a, b] = [await join(server.url, "a", ends), await join(server.url, "b", ends)];
+      await b.backplane.subscribe(["chat:lobby"]);
+      const epoch = await publishAll(a, "chat:lobby", 1, 20);
+      await server.stop(signal);
+      await Promise.all([a.until("down", () => !a.isUp), b.until("down", () => !b.isUp)]);
+      await expect(a.publish("chat:lobby", "lost")).rejects.toMatchObject({
+        name: "BackplaneError",
+        code: "notStored",
+      });
+      await expect(a.backplane.heads(["chat:lobby"])).rejects.toMatchObject({ code: "unavailable" });
+      await expect(a.backplane.subscribe(["x"])).rejects.toMatchObject({ code: "unavailable" });
+      await server.start();
+      await Promise.all([a.until("up", () => a.isUp), b.until("up", () => b.isUp)]);
+      const next = await a.publish("chat:lobby", "21");
+      await b.until("delivery", () => b.texts("chat:lobby").includes("21"));
+      expect(await b.after("chat:lobby", epoch, 15)).toEqual(numbers(16, 21));
+      // Another life of the server: what it might have forgotten could be told apart.
+      expect(next?.epoch).not.toBe(epoch);
+      expect(await b.after("chat:lobby", epoch, 21)).toBe("rollback");
+    },
+  );
+
+  test(
+    "frozen for longer than the deadline: calls end in time, down within 5 s, and a retry makes no double",
+    { timeout: 60_000 },
+    async ({ onTestFinished: ends }) => {
+      const server = await start(ends);
+      const a = await join(server.url, "a", ends, { deadline: 1000 });
+      await a.backplane.subscribe(["c"]);
+      await a.publish("c", "before");
+      await server.signalAll("SIGSTOP");
+      await expect(a.publish("c", "while frozen", "key")).rejects.toMatchObject({ code: "unknown" });
+      await expect(a.backplane.history("c", { limit: 1 })).rejects.toMatchObject({ code: "unavailable" });
+      await a.until("down", () => !a.isUp, foundWithin);
+      await server.signalAll("SIGCONT");
+      await a.until("up", () => a.isUp);
+      const head = await a.publish("c", "while frozen", "key");
+      expect(await a.after("c", head?.epoch ?? "", 0)).toEqual(["before", "while frozen"]);
+    },
+  );
+
+  test(
+    "black-holed, or only deaf: found within 5 s, and healed when bytes pass again",
+    { timeout: 60_000 },
+    async ({ onTestFinished: ends }) => {
+      const server = await start(ends);
+      const { proxy, url } = await proxyTo(server, ends);
+      const [a, b] = [await join(url, "a", ends), await join(server.url, "b", ends)];
+      await a.backplane.subscribe(["c"]);
+      for (const [round, swallow] of [
+        () => true,
+        (direction: "up" | "down", greeting: string): boolean => direction === "down" && greeting.includes(":listener"),
+      ].entries()) {
+        proxy.swallow = swallow;
+        await b.publish("c", `unheard ${round}`);
+        await a.until("down", () => !a.isUp, foundWithin);
+        proxy.swallow = () => false;
+        await a.until("up", () => a.isUp);
+        await b.publish("c", `heard ${round}`);
+        await a.until("delivery", () => a.texts("c").includes(`heard ${round}`));
+      }
+      expect(a.states).toHaveLength(5);
+    },
+  );
+
+  test("one connection that stalls is found, too", { timeout: 60_000 }, async ({ onTestFinished: ends }) => {
+    const server = await start(ends);
+    const { proxy, url } = await proxyTo(server, ends);
+    const a = await join(url, "a", ends, { deadline: 1000 });
+    proxy.swallow = (_direction, greeting) => greeting.includes(":writer");
+    await expect(a.publish("c", "1")).rejects.toMatchObject({ code: "unknown" });
+    await a.until("down", () => !a.isUp, foundWithin);
+    proxy.swallow = () => false;
+    await a.until("up", () => a.isUp);
+    expect(await a.publish("c", "2")).toMatchObject({ offset: 1 });
+  });
+});
+
+describe.skipIf(bin === undefined).concurrent("postgres, in use", () => {
+  test("a publication within the application's transaction is there if and only if that commits", async ({
+    onTestFinished: ends,
+  }) => {
+    const server = await start(ends);
+    const [a, b] = [await join(server.url, "a", ends), await join(server.url, "b", ends)];
+    await b.backplane.subscribe(["c"]);
+    const client = await connect(server.url, ends);
+    for (const [text, end] of [
+      ["undone", "rollback"],
+      ["kept", "commit"],
+    ] as const) {
+      await client.query("begin");
+      await a.backplane.publishInTransaction(client, "c", Buffer.from(text), { retention, key: text });
+      await client.query(end);
+    }
+    await b.until("delivery", () => b.texts("c").length === 1);
+    expect(b.texts("c")).toEqual(["kept"]);
+    // The key counts there, too.
+    expect(await a.publish("c", "kept", "kept")).toMatchObject({ offset: 1 });
+    expect((await client.query("select from zuruf.outbox")).rowCount).toBe(0);
+  });
+
+  test(
+    "many publishers on many channels: no deadlock, no hole, each publisher's order kept",
+    { timeout: 60_000 },
+    async ({ onTestFinished: ends }) => {
+      const server = await start(ends);
+      const members = await Promise.all(["a", "b", "c"].map((name) => join(server.url, name, ends)));
+      const channels = Array.from({ length: 20 }, (_, i) => `c${i}`);
+      const [first] = members;
+      if (first === undefined) throw new Error("three members");
+      await first.backplane.subscribe(channels);
+      const each = 20;
+      await Promise.all(
+        members.flatMap((member, m) =>
+          Array.from({ length: each }, (_, i) =>
+            [...channels].sort(() => Math.random() - 0.5).map((channel) => member.publish(channel, `${m}:${i}`)),
+          ).flat(),
+        ),
+      );
+      await first.until("all delivered", () => first.items.length === members.length * each * channels.length);
+      for (const channel of channels) {
+        const { items } = await first.backplane.history(channel, { limit: 1000 });
+        expect(items.map(({ offset }) => offset)).toEqual(
+          Array.from({ length: members.length * each }, (_, i) => i + 1),
+        );
+        const texts = items.map(({ data }) => Buffer.from(data).toString());
+        for (const m of members.keys())
+          expect(texts.filter((text) => text.startsWith(`${m}:`))).toEqual(
+            Array.from({ length: each }, (_, i) => `${m}:${i}`),
+          );
+      }
+    },
+  );
+
+  test("what retention does not keep is deleted in the background", async ({ onTestFinished: ends }) => {
+    const server = await start(ends);
+    const a = await join(server.url, "a", ends);
+    const client = await connect(server.url, ends);
+    const count = async (): Promise<number> =>
+      Number((await client.query<{ count: string }>("select count(*) from zuruf.log")).rows[0]?.count);
+    for (let i = 0; i < 50; i++) {
+      await a.backplane.publish("few", Buffer.from("x"), { retention: { ...retention, size: 5 } });
+      await a.backplane.publish("small", Buffer.alloc(100), { retention: { ...retention, bytes: 1000 } });
+      await a.backplane.publish("short", Buffer.from("x"), { retention: { ...retention, ttl: 100 } });
+    }
+    const end = Date.now() + 10_000;
+    while ((await count()) > 15 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(await count()).toBe(15);
+    expect((await a.backplane.history("small", { limit: 100 })).items).toHaveLength(10);
+  });
+
+  test("what cannot be used is one line", async ({ onTestFinished: ends }) => {
+    const server = await start(ends);
+    const failure = (url: string, options?: PostgresOptions): Promise<unknown> =>
+      Member.start(postgres(url, options), "a").catch((error: unknown) => error);
+    const nowhere = server.url.replace(`:${server.port}`, ":1");
+    expect(await failure(nowhere)).toMatchObject({
+      code: "unavailable",
+      message: expect.stringMatching(
+        /^PostgreSQL at 127\.0\.0\.1:1\/postgres cannot be reached: .*ECONNREFUSED.*$/,
+      ) as unknown,
+    });
+    expect(await failure(server.url.replace("/postgres", "/none"))).toMatchObject({
+      code: "unusable",
+      message: expect.stringContaining('database "none" does not exist') as unknown,
+    });
+    expect(await failure(server.url.replace("zuruf@", "nobody@"))).toMatchObject({
+      code: "unusable",
+      message: expect.stringContaining("refuses the user name or password") as unknown,
+    });
+    expect(await failure(server.url, { migrate: false })).toMatchObject({
+      code: "unusable",
+      message: expect.stringContaining("schemaSql()") as unknown,
+    });
+    const client = await connect(server.url, ends);
+    await client.query("create role guest login");
+    expect(await failure(server.url.replace("zuruf@", "guest@"))).toMatchObject({
+      code: "unusable",
+      message: expect.stringContaining("denies this user a right") as unknown,
+    });
+    expect(() => postgres("mysql://h")).toThrow(/must look like postgres:/);
+    expect(() => postgres(server.url, { schema: "A" })).toThrow(/option schema/);
+  });
+});
