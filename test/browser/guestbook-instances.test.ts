@@ -1,4 +1,5 @@
 /** Three instances behind one port, over real Redis and PostgreSQL: browsers on different instances share one book. */
+import { readFile } from "node:fs/promises";
 import { Client } from "pg";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
@@ -54,19 +55,24 @@ describe.skipIf(!hasChromium || redisUrl === undefined || postgresUrl === undefi
       await folder.remove();
     });
 
-    test("browsers on two different instances see each other's entries at once", async () => {
-      const instanceOf = async ({ detail }: GuestbookPage): Promise<string> => (await detail.textContent()) ?? "";
-      const open = async (): Promise<GuestbookPage> => {
-        const guestbook = await openGuestbook(browser, service.url);
-        await guestbook.live();
-        return guestbook;
-      };
+    const instanceOf = async ({ detail }: GuestbookPage): Promise<string> => (await detail.textContent()) ?? "";
+    const open = async (): Promise<GuestbookPage> => {
+      const guestbook = await openGuestbook(browser, service.url);
+      await guestbook.live();
+      return guestbook;
+    };
+    const openOnTwoInstances = async (): Promise<[GuestbookPage, GuestbookPage]> => {
       const one = await open();
       let two = await open();
       for (let tries = 0; (await instanceOf(one)) === (await instanceOf(two)) && tries < 30; tries++) {
         await two.close();
         two = await open();
       }
+      return [one, two];
+    };
+
+    test("browsers on two different instances see each other's entries at once", async () => {
+      const [one, two] = await openOnTwoInstances();
       expect(await instanceOf(one)).toMatch(/^instance i[123]-/);
       expect(await instanceOf(two)).toMatch(/^instance i[123]-/);
       expect(await instanceOf(two)).not.toBe(await instanceOf(one));
@@ -93,5 +99,42 @@ describe.skipIf(!hasChromium || redisUrl === undefined || postgresUrl === undefi
       expect([...one.errors, ...two.errors]).toEqual([]);
       await Promise.all([one.close(), two.close()]);
     });
+
+    test("an instance is killed: its page goes on with another instance, and shows what it missed, each once", async () => {
+      const [one, two] = await openOnTwoInstances();
+      await one.write("Ada", "before the kill");
+      await untilShown(two, "before the kill");
+      const before = (await two.read()).map(({ message }) => message);
+      const killed = await instanceOf(one);
+      await two.page.evaluate(() => {
+        Object.assign(window, { states: [] });
+        const lamp = document.querySelector(".connection") as HTMLElement;
+        new MutationObserver(() =>
+          (window as unknown as { states: unknown[] }).states.push(lamp.dataset["state"]),
+        ).observe(lamp, {
+          attributes: true,
+        });
+      });
+
+      process.kill(await processOf(killed.replace("instance ", "")), "SIGKILL");
+      await one.state.filter({ hasText: "Reconnecting" }).waitFor();
+      await two.write("Bea", "after the kill");
+      await untilShown(one, "after the kill");
+      await one.live();
+      expect(await instanceOf(one)).not.toBe(killed);
+      for (const guestbook of [one, two]) await expectMessages(guestbook, ["after the kill", ...before]);
+      expect(await two.page.evaluate(() => (window as unknown as { states: unknown[] }).states)).toEqual([]);
+      await Promise.all([one.close(), two.close()]);
+    });
+
+    /** The process of an instance, by the name that it was started with. */
+    async function processOf(instance: string): Promise<number> {
+      const children = await readFile(`/proc/${service.pid}/task/${service.pid}/children`, "utf8");
+      for (const pid of children.trim().split(" ").map(Number)) {
+        const environment = await readFile(`/proc/${pid}/environ`, "utf8");
+        if (environment.split("\0").includes(`ZURUF_INSTANCE=${instance}`)) return pid;
+      }
+      throw new Error(`no process of ${service.pid} is ${instance}`);
+    }
   },
 );

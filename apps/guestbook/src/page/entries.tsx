@@ -21,7 +21,7 @@ export function Entries({ guestbook, texts }: EntriesProps): JSX.Element {
   if (list.length === 0) return <p class="note">{texts.nobody}</p>;
   return (
     <>
-      <ol class="entries" reversed>
+      <ol class="entries" role="list" reversed>
         {list.map((entry) => (
           <EntryItem key={entry.id} entry={entry} fresh={guestbook.fresh.has(entry.id)} words={words} now={now} />
         ))}

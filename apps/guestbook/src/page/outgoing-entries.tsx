@@ -17,7 +17,7 @@ export function OutgoingEntries({ outbox, connection, texts }: OutgoingEntriesPr
   if (items.length === 0) return null;
   const live = connection.value.state === "live";
   return (
-    <ul class="outgoing">
+    <ul class="outgoing" role="list">
       {items.toReversed().map((item) => (
         <OutgoingEntry key={item.key} item={item} outbox={outbox} live={live} texts={texts} />
       ))}
