@@ -1,15 +1,30 @@
-import { CloseCode, isChannelName, PacketError, ZurufError, type Codec, type Packet } from "@zuruf/protocol";
+import {
+  CloseCode,
+  isChannelName,
+  PacketError,
+  ZurufError,
+  type Codec,
+  type Packet,
+  whenToReturn,
+} from "@zuruf/protocol";
 import { connect, refresh } from "./connect.ts";
+import { callFrom } from "./calls.ts";
 import type { Core } from "./core.ts";
+import { sendFrom } from "./direct.ts";
 import { describe, toWireError } from "./errors.ts";
 import { historyFor } from "./history.ts";
 import type { Session } from "./hooks.ts";
+import { presenceFor } from "./presence/request.ts";
 import type { Publication } from "./publication.ts";
 import { publishFrom, type Lane } from "./publish.ts";
 import { subscribe, unsubscribe, unsubscribeAll } from "./subscribe.ts";
 import type { Subscription } from "./subscription.ts";
+import { Pushes } from "./pushes.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import type { HubConnection, SharedMessage, Transport } from "./transport.ts";
+
+/** The client said goodbye, or was told never to come back: it is not expected any more. */
+const isClean = (code: number): boolean => code === 1000 || whenToReturn(code) === "never";
 
 /** Silence beyond two heartbeats, in seconds, after which the other side is gone. */
 const silenceGrace = 5;
@@ -24,6 +39,8 @@ export class Connection implements HubConnection, Session {
   readonly lanes: Map<string, Lane> = new Map();
   /** `latest` subscriptions that hold a publication until the connection can take it. */
   readonly holding: Set<Subscription> = new Set();
+  /** What the server waits for from this client. */
+  readonly pushes: Pushes;
   state: "new" | "connecting" | "open" | "closing" | "closed" = "new";
   client = "";
   user: string | undefined;
@@ -58,6 +75,7 @@ export class Connection implements HubConnection, Session {
     this.address = info.address;
     this.headers = info.headers ?? {};
     this.heartbeat = limits.heartbeat / 1000;
+    this.pushes = new Pushes(core);
     this.#transport = transport;
     this.#opened = this.#heard = this.#sent = core.ticks;
     if (limits.packetsPerSecond > 0)
@@ -111,7 +129,8 @@ export class Connection implements HubConnection, Session {
     this.holding.clear();
     this.#releaseWaiters();
     try {
-      unsubscribeAll(this);
+      this.pushes.end();
+      unsubscribeAll(this, isClean(code));
       this.core.connections.closed(this);
     } catch (error) {
       this.core.log("error", "cleaning up after a connection failed", { error: describe(error) });
@@ -250,6 +269,20 @@ export class Connection implements HubConnection, Session {
         return;
       case "history":
         this.request(packet.id, "history", () => this.#inTurn(packet.channel, () => historyFor(this, packet)));
+        return;
+      case "presence":
+        this.request(packet.id, "presence", () => this.#inTurn(packet.channel, () => presenceFor(this, packet)));
+        return;
+      case "send":
+        this.request(packet.id, "send", () => sendFrom(this, packet));
+        return;
+      case "call":
+        this.request(packet.id, "call", () => callFrom(this, packet));
+        return;
+      case "received":
+      case "result":
+      case "error":
+        this.pushes.answered(packet.id, packet);
         return;
       case "refresh":
         this.request(packet.id, "refresh", () => refresh(this, packet));

@@ -41,6 +41,13 @@ export interface PublishRequest extends Omit<Session, "data"> {
   readonly data: unknown;
   readonly key: string | undefined;
 }
+export interface DirectRequest extends Omit<Session, "data"> {
+  /** The session's `data`, from `onConnect`. */
+  readonly session: unknown;
+  /** A client id, or `user:<id>`. */
+  readonly to: string;
+  readonly data: unknown;
+}
 export interface SubscribeRequest extends Session {
   readonly channel: string;
   readonly info: unknown;
@@ -53,5 +60,10 @@ export interface Hooks {
   subscribe?: (request: SubscribeRequest) => Awaitable<{ readonly info?: unknown } | undefined | void>;
   /** Returns the data to publish instead; undefined keeps it. May run again for a retried publication. */
   publish?: (request: PublishRequest) => unknown;
+  /** Before a client's direct message goes out. Returns the data to send instead; undefined keeps it. */
+  direct?: (request: DirectRequest) => unknown;
+  /** A presence channel has its first member, or has lost its last, over all instances; each at least once. */
+  occupied?: (channel: string) => Awaitable<void>;
+  vacated?: (channel: string) => Awaitable<void>;
   disconnect?: (session: Session, reason: { readonly code: number; readonly reason: string }) => Awaitable<void>;
 }

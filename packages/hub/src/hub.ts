@@ -10,21 +10,33 @@ import {
   type Codec,
   type LossReason,
   type PublicationInfo,
+  type Receipt,
 } from "@zuruf/protocol";
 import type { Backplane, BackplaneSink, InstanceId, Position } from "./backplane.ts";
 import { resolveOptions, type ChannelOptions, type ResolvedOptions } from "./channel-options.ts";
+import {
+  Administration,
+  type ChannelRecord,
+  type ConnectionRecord,
+  type Reach,
+  type RecordPage,
+  type Target,
+} from "./administration.ts";
+import { answerCalls, callClient, defaultCallTimeout, type CallHandler } from "./calls.ts";
 import { Channels } from "./channels.ts";
 import type { Random } from "./client-id.ts";
 import { Connection } from "./connection.ts";
 import { Connections } from "./connections.ts";
 import { Control } from "./control.ts";
 import { optionsOf, type Core } from "./core.ts";
+import { Directs } from "./direct.ts";
 import { newCounters, type Counters } from "./counters.ts";
 import { describe, toZurufError, type Log } from "./errors.ts";
 import { readHistory } from "./history.ts";
-import type { Hooks } from "./hooks.ts";
+import type { Access, Hooks } from "./hooks.ts";
 import { resolveLimits, type Limits } from "./limits.ts";
 import { Patterns } from "./patterns.ts";
+import { Presence, type PresenceSummary } from "./presence/presence.ts";
 import { store } from "./publish.ts";
 import type { HubConnection, Transport } from "./transport.ts";
 
@@ -37,6 +49,8 @@ export interface HubOptions {
   readonly random: Random;
   /** By pattern: a name, or a prefix with `*` at its end; the exact name wins, then the longest prefix. */
   readonly channels?: Readonly<Record<string, ChannelOptions>>;
+  /** Who may send direct messages where no `onDirect` hook decides. Default "user". */
+  readonly direct?: Access;
   readonly limits?: Partial<Limits>;
   /** Default: nothing is written. */
   readonly log?: Log;
@@ -76,6 +90,7 @@ const second = 1000;
 export class Hub {
   readonly counters: Counters = newCounters();
   readonly #core: Core & { readonly channels: Channels };
+  readonly #administration: Administration;
   readonly #hooks: Hooks = {};
   #state: "new" | "started" | "closed" = "new";
   #backplane: { state: "up" | "down"; since: number; reason?: string };
@@ -99,10 +114,20 @@ export class Hub {
       channels: new Channels({ backplane, clock, log, counters }),
       connections: new Connections(),
       counters,
+      direct: options.direct ?? "user",
+      calls: new Map(),
+      // These three know the core and one another.
       control: undefined as unknown as Control,
+      presence: undefined as unknown as Presence,
+      directs: undefined as unknown as Directs,
+      reachable: () => this.#backplane.state === "up",
       ticks: 0,
     };
     core.control = new Control(core);
+    core.presence = new Presence(core);
+    core.directs = new Directs(core);
+    answerCalls(core);
+    this.#administration = new Administration(core);
     this.#core = core;
     this.#backplane = { state: "down", since: clock.now(), reason: "not started" };
     for (const [pattern, given] of Object.entries(options.channels ?? {})) this.channel(pattern, given);
@@ -201,6 +226,20 @@ export class Hub {
   onPublish(hook: NonNullable<Hooks["publish"]>): void {
     this.#hooks.publish = hook;
   }
+  /** A client's direct messages: with this hook it alone decides, without it the option `direct`. */
+  onDirect(hook: NonNullable<Hooks["direct"]>): void {
+    this.#hooks.direct = hook;
+  }
+  onOccupied(hook: NonNullable<Hooks["occupied"]>): void {
+    this.#hooks.occupied = hook;
+  }
+  onVacated(hook: NonNullable<Hooks["vacated"]>): void {
+    this.#hooks.vacated = hook;
+  }
+  /** Answers what clients `call` by this name, on the instance that they are connected to; replaces the handler before. */
+  handle(method: string, handler: CallHandler): void {
+    this.#core.calls.set(method, handler);
+  }
   onDisconnect(hook: NonNullable<Hooks["disconnect"]>): void {
     this.#hooks.disconnect = hook;
   }
@@ -243,6 +282,88 @@ export class Hub {
       items: items.map(({ offset, info, payload }) => ({ ...info, offset, data: payloadValue(payload) })),
       ...page,
     };
+  }
+
+  /** Sends a direct message from the server to a client id or `user:<id>`. `timeout`: ms, 5000 unless told. */
+  send(to: string, data: unknown, { timeout }: { readonly timeout?: number } = {}): Promise<Receipt> {
+    return this.#core.directs.send({}, to, toPayload(data), timeout);
+  }
+
+  /** Sends the same to many users; each one's receipt. */
+  async broadcast(
+    users: readonly string[],
+    data: unknown,
+    options: { readonly timeout?: number } = {},
+  ): Promise<Map<string, Receipt>> {
+    const receipts = await Promise.all(users.map((user) => this.send(`user:${user}`, data, options)));
+    return new Map(users.map((user, i) => [user, receipts[i] as Receipt]));
+  }
+
+  /** Calls a client, wherever it is connected, and gives its result. `timeout`: ms, 10000 unless told. @throws {ZurufError} the client's own, `notFound` or `timeout`. */
+  call(
+    client: string,
+    method: string,
+    data: unknown,
+    { timeout = defaultCallTimeout }: { readonly timeout?: number } = {},
+  ): Promise<unknown> {
+    return callClient(this.#core, client, method, toPayload(data), timeout);
+  }
+
+  /** Who is in a presence channel now, over all instances. `limit`: members in the list, 0 for numbers only; default `limits.presenceMembers`. */
+  async presence(
+    channel: string,
+    { limit = this.#core.limits.presenceMembers }: { readonly limit?: number } = {},
+  ): Promise<PresenceSummary> {
+    if (!this.#options(channel).presence) throw new ZurufError("notFound", `${channel} keeps no presence`);
+    return this.#core.presence.ask(channel, limit);
+  }
+
+  /** Closes a client's or a user's connections on all instances, with 4004 unless told: the client does not return by itself. */
+  disconnect(
+    target: Target,
+    {
+      code = CloseCode.disconnected,
+      reason = "disconnected by the server",
+    }: { readonly code?: number; readonly reason?: string } = {},
+  ): Promise<Reach> {
+    return this.#administration.disconnect(target, code, reason);
+  }
+
+  /** Takes a session's rights: its connections are closed with 4001, and `onConnect` decides whether it may come back. */
+  revoke(target: Target): Promise<Reach> {
+    return this.#administration.disconnect(target, CloseCode.unauthorized, "the session was revoked");
+  }
+
+  /** Gives a session another end: ms since 1970 or a date, 0 for none. */
+  refresh(client: string, expires: number | Date): Promise<Reach> {
+    return this.#administration.expires(client, Number(expires));
+  }
+
+  /** This instance and the others that live. */
+  instances(): InstanceId[] {
+    return [this.#core.instance, ...this.#core.control.peers.live()];
+  }
+
+  /** A page of an instance's sessions (default: this one's; 100 unless told); undefined when it does not answer. */
+  connections({
+    instance = this.#core.instance,
+    after,
+    limit = 100,
+  }: { readonly instance?: InstanceId; readonly after?: string; readonly limit?: number } = {}): Promise<
+    RecordPage<ConnectionRecord> | undefined
+  > {
+    return this.#administration.connections(instance, after, limit);
+  }
+
+  /** A page of an instance's channels with subscribers, by name; undefined when it does not answer. */
+  channels({
+    instance = this.#core.instance,
+    after,
+    limit = 100,
+  }: { readonly instance?: InstanceId; readonly after?: string; readonly limit?: number } = {}): Promise<
+    RecordPage<ChannelRecord> | undefined
+  > {
+    return this.#administration.channels(instance, after, limit);
   }
 
   status(): HubStatus {
@@ -301,6 +422,7 @@ export class Hub {
         if (state === "up") log("warn", "the backplane is down", { reason });
         // Told again with a newer reason: it is down since the first.
         this.#backplane = { state: "down", since: state === "up" ? this.#core.clock.now() : since, reason };
+        this.#core.presence.down();
       },
       suspect: (names) => {
         this.#check(names);
@@ -311,7 +433,8 @@ export class Hub {
   #up(): void {
     const { clock, log } = this.#core;
     if (this.#backplane.state === "down") log("info", "the backplane is up");
-    this.#backplane = { state: "up", since: clock.now() };
+    if (this.#backplane.state === "down") this.#backplane = { state: "up", since: clock.now() };
+    this.#core.presence.up();
     this.#check();
   }
 
@@ -329,6 +452,7 @@ export class Hub {
     const now = core.clock.now();
     for (const connection of core.connections.all) connection.sweep(now);
     core.channels.sweep(now);
+    core.presence.sweep();
   }
 
   #every(ms: number, run: () => void): void {

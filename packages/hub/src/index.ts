@@ -10,6 +10,8 @@ export {
   type PublishOptions,
   type Retention,
 } from "./backplane.ts";
+export type { ChannelRecord, ConnectionRecord, Reach, RecordPage, Target } from "./administration.ts";
+export type { CallHandler, CallRequest } from "./calls.ts";
 export type { ChannelOptions } from "./channel-options.ts";
 export type { Random } from "./client-id.ts";
 export type { Counters } from "./counters.ts";
@@ -20,6 +22,7 @@ export type {
   ConnectGrant,
   ConnectRequest,
   Hooks,
+  DirectRequest,
   PublishRequest,
   Session,
   SubscribeRequest,
@@ -28,4 +31,5 @@ export { Hub, type HistoryRecord, type HubOptions, type HubStatus, type Publicat
 export { defaultLimits, type Limits } from "./limits.ts";
 export { memoryBackplane, MemoryBackplane, MemoryBroker } from "./memory-backplane.ts";
 export { MemoryLog } from "./memory-log.ts";
+export type { PresenceSummary } from "./presence/presence.ts";
 export { SharedMessage, type HubConnection, type Transport } from "./transport.ts";

@@ -57,12 +57,13 @@ async function follow(subscription: Subscription, channel: Channel, first: Page)
       subscription.deliver(publication);
       subscription.offset = publication.offset;
     }
-    const cursor = channel.cursor as Position;
-    if (cursor.epoch !== subscription.epoch && !page.more) await channel.verify();
-    else if (cursor.epoch === subscription.epoch && subscription.offset >= cursor.offset) {
-      channel.live.add(subscription);
-      return;
-    } else if (subscription.offset === before) await channel.pause(retryWhenEmpty);
+    if (joined(subscription, channel)) return;
+    if (!page.more && channel.cursor?.epoch !== subscription.epoch) {
+      // The store is in an epoch that the channel has not come to yet.
+      await channel.verify();
+      if (subscription.ended || joined(subscription, channel)) return;
+    }
+    if (subscription.offset === before) await channel.pause(retryWhenEmpty);
     const next = await read(subscription, channel);
     if (next === undefined) return;
     page = next;
@@ -75,6 +76,14 @@ async function follow(subscription: Subscription, channel: Channel, first: Page)
       return;
     }
   }
+}
+
+/** Goes on with the live subscribers where they are, if it is there. */
+function joined(subscription: Subscription, channel: Channel): boolean {
+  const cursor = channel.cursor as Position;
+  if (cursor.epoch !== subscription.epoch || subscription.offset < cursor.offset) return false;
+  channel.live.add(subscription);
+  return true;
 }
 
 /** The next page; tried again for as long as there is somebody to have it. */

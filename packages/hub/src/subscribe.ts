@@ -1,4 +1,4 @@
-import { ZurufError, type Packet, type PacketOf, type WirePosition } from "@zuruf/protocol";
+import { utf8Length, ZurufError, type Packet, type PacketOf, type WirePosition } from "@zuruf/protocol";
 import { mayAccess } from "./access.ts";
 import type { Channel } from "./channel.ts";
 import type { Connection } from "./connection.ts";
@@ -15,17 +15,23 @@ export async function subscribe(connection: Connection, packet: PacketOf<"subscr
   const options = optionsOf(core, name);
   if (subscriptions.size >= core.limits.subscriptions)
     throw new ZurufError("tooMany", `a connection has at most ${core.limits.subscriptions} subscriptions`);
+  if (packet.info !== undefined && utf8Length(JSON.stringify(packet.info)) > core.limits.infoBytes)
+    throw new ZurufError("tooLarge", `info may have ${core.limits.infoBytes} bytes`);
   const subscription = new Subscription(connection, name, options, packet.echo !== false);
   // Counted from now on, so that a burst cannot pass the limit.
   subscriptions.set(name, subscription);
   try {
     const { client, user, data } = connection;
     await mayAccess(options.subscribe, connection, name, "subscribe to");
-    await core.hooks.subscribe?.({ client, user, data, channel: name, info: packet.info });
+    const granted = await core.hooks.subscribe?.({ client, user, data, channel: name, info: packet.info });
     const channel = await core.channels.acquire(name, options);
     subscription.channel = channel;
     if (subscription.ended) core.channels.release(channel);
-    else await start(subscription, channel, packet);
+    else {
+      await start(subscription, channel, packet);
+      if (options.presence && !subscription.ended)
+        core.presence.join(connection, name, packet.presence === true, granted?.info ?? packet.info);
+    }
   } catch (error) {
     end(subscription);
     throw error;
@@ -39,12 +45,13 @@ export async function unsubscribe(connection: Connection, packet: PacketOf<"unsu
   return { type: "unsubscribed", id: packet.id };
 }
 
-export function unsubscribeAll(connection: Connection): void {
-  for (const subscription of connection.subscriptions.values()) end(subscription);
+/** @param clean the client left on purpose: presence need not wait for it. */
+export function unsubscribeAll(connection: Connection, clean: boolean): void {
+  for (const subscription of connection.subscriptions.values()) end(subscription, clean);
 }
 
 /** Nothing more is sent for the subscription. */
-export function end(subscription: Subscription): void {
+export function end(subscription: Subscription, clean = true): void {
   if (subscription.ended) return;
   subscription.ended = true;
   const { connection, channel, name } = subscription;
@@ -52,6 +59,7 @@ export function end(subscription: Subscription): void {
   connection.holding.delete(subscription);
   if (channel === undefined) return;
   channel.live.delete(subscription);
+  if (subscription.options.presence) connection.core.presence.leave(connection, name, clean);
   connection.core.channels.release(channel);
 }
 

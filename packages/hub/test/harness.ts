@@ -99,7 +99,7 @@ export class TestClient implements Transport {
   /** Sends a request and gives its answer. */
   async ask(packet: WithoutId): Promise<Packet> {
     const id = ++this.#ids;
-    this.say({ ...packet, id } as Packet);
+    this.say({ ...packet, id });
     for (let turn = 0; turn < 50; turn++) {
       const answer = this.answer(id);
       if (answer !== undefined) return answer;

@@ -1,0 +1,351 @@
+import type { Member, PacketOf } from "@zuruf/protocol";
+import type { InstanceId } from "../backplane.ts";
+import type { Connection } from "../connection.ts";
+import type { ChannelState, ControlMessage, Entry } from "../control-message.ts";
+import type { Core } from "../core.ts";
+import { describe } from "../errors.ts";
+import { beatEvery } from "../peers.ts";
+import { digestOf, sameDigest } from "./digest.ts";
+import { PresenceChannel } from "./presence-channel.ts";
+
+/** Milliseconds that an unclean close does not show yet. */
+const lingerFor = 5000;
+/** Milliseconds that a new view waits for what the others have. */
+const settleFor = 500;
+/** Changes of this many milliseconds go out together. */
+const flushAfter = 20;
+/** Seconds that a view without users is kept. */
+const idleFor = 5;
+
+export interface PresenceSummary {
+  readonly members: number;
+  readonly connections: number;
+  /** An instance that had members has not been heard of. */
+  readonly stale: boolean;
+  readonly list: readonly Member[];
+}
+
+/**
+ * Who is subscribed where, over all instances. Each instance owns what its own connections are; it tells those that want a
+ * channel each change with a version, and its beat carries a digest, so that whatever was missed is found and asked for again.
+ * The broker stores nothing. An instance that falls silent is stale first, and left when its lease is over while the line works.
+ */
+export class Presence {
+  readonly #core: Core;
+  readonly #channels = new Map<string, PresenceChannel>();
+  readonly #wantedBy = new Map<InstanceId, Set<string>>();
+  #version = 0;
+  #wanting: Set<string> | undefined;
+  #up = false;
+  #settled = 0;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /** The line to the others works (again). */
+  up(): void {
+    this.#up = true;
+    this.#settled = this.#core.clock.now() + settleFor;
+    this.#core.control.peers.renew(this.#core.ticks);
+    this.#core.control.beat(true);
+  }
+
+  down(): void {
+    this.#up = false;
+  }
+
+  /** A connection has subscribed; with `watch` it gets a snapshot and then every change. */
+  join(connection: Connection, name: string, watch: boolean, info: unknown): void {
+    const channel = this.#open(name);
+    channel.users++;
+    const before = channel.local.get(connection.client);
+    if (before !== undefined) {
+      // Back within the linger, or a second line of the same session.
+      this.#core.clock.clearTimeout(before.linger);
+      channel.users--;
+    }
+    channel.local.set(connection.client, { connection, linger: undefined });
+    const entry: Entry = {
+      client: connection.client,
+      ...(connection.user !== undefined && { user: connection.user }),
+      since: this.#core.clock.now(),
+      ...(info !== undefined && { info }),
+    };
+    this.#changed(channel, channel.view.set(this.#core.instance, entry), { set: entry });
+    if (watch) void this.#watch(connection, channel);
+  }
+
+  /** A subscription ended. Unclean: the client may be back at once. */
+  leave(connection: Connection, name: string, clean: boolean): void {
+    const channel = this.#channels.get(name);
+    channel?.watchers.delete(connection);
+    const local = channel?.local.get(connection.client);
+    if (channel === undefined || local === undefined || local.connection !== connection) return;
+    if (clean) this.#gone(channel, connection.client);
+    else
+      local.linger = this.#core.clock.setTimeout(() => {
+        this.#gone(channel, connection.client);
+      }, lingerFor);
+  }
+
+  /** Who is there; an instance that does not follow the channel asks the others first. `limit` 0: only numbers. */
+  async ask(name: string, limit: number): Promise<PresenceSummary> {
+    const channel = this.#open(name);
+    channel.users++;
+    try {
+      await channel.ready;
+      const { members, connections } = channel.view;
+      return { members, connections, stale: this.#isStale(channel), list: channel.view.list(limit) };
+    } finally {
+      this.#release(channel);
+    }
+  }
+
+  /** Once a second. */
+  sweep(): void {
+    const { control, ticks } = this.#core;
+    const { peers } = control;
+    if (this.#up) for (const peer of peers.expire(ticks)) this.#forget(peer);
+    if (ticks % beatEvery === 0) {
+      control.beat();
+      const wants = digestOf(this.#channels.keys());
+      for (const peer of peers.live()) control.send({ type: "digest", wants, has: digestOf(this.#told(peer)) }, peer);
+    }
+    const closed: string[] = [];
+    for (const channel of this.#channels.values()) {
+      if (channel.users === 0 && channel.idleTicks++ >= idleFor) {
+        this.#channels.delete(channel.name);
+        closed.push(channel.name);
+      } else if (channel.watchers.size > 0 && this.#isStale(channel) !== channel.stale) {
+        channel.stale = !channel.stale;
+        channel.push([]);
+      }
+    }
+    if (closed.length > 0 && peers.live().length > 0) control.send({ type: "unwant", channels: closed });
+  }
+
+  /** An instance has given a sign of life. */
+  heard(peer: InstanceId, news: "new" | "replaced" | "known"): void {
+    if (news === "known") return;
+    if (news === "replaced") this.#forget(peer);
+    if (this.#channels.size > 0) this.#wantAll(peer);
+  }
+
+  received(from: InstanceId, message: ControlMessage): void {
+    switch (message.type) {
+      case "want": {
+        const wanted = (message.all === true ? undefined : this.#wantedBy.get(from)) ?? new Set();
+        for (const channel of message.channels) wanted.add(channel);
+        this.#wantedBy.set(from, wanted);
+        const channels = message.channels.map((name) => this.#stateOf(name));
+        this.#core.control.send({ type: "state", channels, ...(message.all === true && { all: true }) }, from);
+        return;
+      }
+      case "unwant":
+        for (const channel of message.channels) this.#wantedBy.get(from)?.delete(channel);
+        return;
+      case "again":
+        this.#wantAll(from);
+        return;
+      case "state":
+        this.#state(from, message.channels, message.all === true);
+        return;
+      case "change":
+        this.#change(from, message);
+        return;
+      case "digest":
+        if (!sameDigest(message.wants, digestOf(this.#wantedBy.get(from) ?? [])))
+          this.#core.control.send({ type: "again" }, from);
+        if (!sameDigest(message.has, digestOf(this.#have(from)))) this.#wantAll(from);
+        return;
+      default:
+        this.#core.log("debug", "a control message is not for presence", { type: message.type });
+    }
+  }
+
+  #open(name: string): PresenceChannel {
+    const known = this.#channels.get(name);
+    if (known !== undefined) {
+      known.idleTicks = 0;
+      return known;
+    }
+    const channel = new PresenceChannel(name);
+    this.#channels.set(name, channel);
+    const { clock, control } = this.#core;
+    for (const peer of control.peers.live()) channel.awaiting.add(peer);
+    // Just up: the others may not have been heard of yet.
+    const early = this.#settled - clock.now();
+    if (channel.awaiting.size > 0 || early > 0) {
+      channel.ready = new Promise((resolve) => {
+        const timer = clock.setTimeout(resolve, early > 0 ? early : settleFor);
+        channel.settle = () => {
+          if (this.#settled > clock.now()) return;
+          clock.clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    if (channel.awaiting.size > 0) this.#want(name);
+    return channel;
+  }
+
+  /** Channels opened in one tick are wanted in one message. */
+  #want(name: string): void {
+    if (this.#wanting === undefined) {
+      const wanting = new Set<string>();
+      this.#wanting = wanting;
+      queueMicrotask(() => {
+        this.#wanting = undefined;
+        this.#core.control.send({ type: "want", channels: [...wanting] });
+      });
+    }
+    this.#wanting.add(name);
+  }
+
+  #wantAll(peer: InstanceId): void {
+    for (const channel of this.#channels.values()) channel.awaiting.add(peer);
+    this.#core.control.send({ type: "want", channels: [...this.#channels.keys()], all: true }, peer);
+  }
+
+  #stateOf(name: string): ChannelState {
+    const channel = this.#channels.get(name);
+    return { channel: name, version: channel?.version ?? 0, entries: channel?.view.entries(this.#core.instance) ?? [] };
+  }
+
+  /** What a peer should know of this instance's channels. */
+  *#told(peer: InstanceId): Iterable<string> {
+    for (const name of this.#wantedBy.get(peer) ?? []) {
+      const version = this.#channels.get(name)?.version ?? 0;
+      if (version > 0) yield `${version} ${name}`;
+    }
+  }
+
+  /** What this instance knows of a peer's channels. */
+  *#have(peer: InstanceId): Iterable<string> {
+    for (const channel of this.#channels.values()) {
+      const version = channel.versions.get(peer) ?? 0;
+      if (version > 0) yield `${version} ${channel.name}`;
+    }
+  }
+
+  #state(from: InstanceId, states: readonly ChannelState[], all: boolean): void {
+    const named = new Set<string>();
+    for (const { channel: name, version, entries } of states) {
+      named.add(name);
+      const channel = this.#channels.get(name);
+      if (channel !== undefined) this.#replace(channel, from, version, entries);
+    }
+    if (!all) return;
+    for (const channel of this.#channels.values()) if (!named.has(channel.name)) this.#replace(channel, from, 0, []);
+  }
+
+  #replace(channel: PresenceChannel, from: InstanceId, version: number, entries: readonly Entry[]): void {
+    if (version > 0) channel.versions.set(from, version);
+    else channel.versions.delete(from);
+    this.#touched(channel, channel.view.replace(from, entries));
+    channel.awaiting.delete(from);
+    if (channel.awaiting.size === 0) channel.settle();
+  }
+
+  #change(from: InstanceId, message: Extract<ControlMessage, { type: "change" }>): void {
+    const channel = this.#channels.get(message.channel);
+    if (channel === undefined) return;
+    if ((channel.versions.get(from) ?? 0) !== message.previous) {
+      // Something was missed; the whole state is on its way, or is asked for now.
+      if (channel.awaiting.has(from)) return;
+      channel.awaiting.add(from);
+      this.#core.control.send({ type: "want", channels: [channel.name] }, from);
+      return;
+    }
+    const touched = message.set === undefined ? [] : channel.view.set(from, message.set);
+    if (message.gone !== undefined) touched.push(...channel.view.remove(from, message.gone));
+    if (channel.view.entries(from).length === 0) channel.versions.delete(from);
+    else channel.versions.set(from, message.version);
+    this.#touched(channel, touched);
+  }
+
+  /** An instance is gone, or another life of it is there. */
+  #forget(peer: InstanceId): void {
+    this.#wantedBy.delete(peer);
+    for (const channel of this.#channels.values()) this.#replace(channel, peer, 0, []);
+  }
+
+  #gone(channel: PresenceChannel, client: string): void {
+    if (!channel.local.delete(client)) return;
+    this.#changed(channel, channel.view.remove(this.#core.instance, client), { gone: client });
+    this.#release(channel);
+  }
+
+  #release(channel: PresenceChannel): void {
+    channel.users--;
+    channel.idleTicks = 0;
+  }
+
+  /** A change of this instance's own: told to those who want it. */
+  #changed(channel: PresenceChannel, touched: readonly string[], change: { set?: Entry; gone?: string }): void {
+    const previous = channel.version;
+    const version = ++this.#version;
+    channel.version = channel.local.size === 0 ? 0 : version;
+    for (const [peer, wanted] of this.#wantedBy) {
+      if (wanted.has(channel.name))
+        this.#core.control.send({ type: "change", channel: channel.name, previous, version, ...change }, peer);
+    }
+    this.#touched(channel, touched);
+  }
+
+  #touched(channel: PresenceChannel, members: readonly string[]): void {
+    channel.touched(members);
+    const occupied = channel.view.members > 0;
+    if (occupied !== channel.occupied) {
+      channel.occupied = occupied;
+      const hook = occupied ? this.#core.hooks.occupied : this.#core.hooks.vacated;
+      if (hook !== undefined) void this.#tell(hook, channel.name);
+    }
+    if (channel.flushing || channel.dirty.size === 0) return;
+    channel.flushing = true;
+    this.#core.clock.setTimeout(() => {
+      channel.flushing = false;
+      this.#flush(channel);
+    }, flushAfter);
+  }
+
+  async #tell(hook: (channel: string) => void | Promise<void>, name: string): Promise<void> {
+    try {
+      await hook(name);
+    } catch (error) {
+      this.#core.log("error", "the onOccupied or onVacated hook failed", { channel: name, error: describe(error) });
+    }
+  }
+
+  #flush(channel: PresenceChannel): void {
+    const changes = [...channel.dirty].map((member) => channel.view.member(member));
+    channel.dirty.clear();
+    channel.stale = this.#isStale(channel);
+    if (channel.watchers.size > 0) channel.push(changes);
+  }
+
+  async #watch(connection: Connection, channel: PresenceChannel): Promise<void> {
+    await channel.ready;
+    if (channel.local.get(connection.client)?.connection !== connection) return;
+    const stale = this.#isStale(channel);
+    const snapshot: PacketOf<"members"> = {
+      type: "members",
+      channel: channel.name,
+      snapshot: true,
+      ...(stale && { stale }),
+      changes: channel.view.list(this.#core.limits.presenceMembers),
+    };
+    if (channel.watchers.size === 0) channel.stale = stale;
+    channel.watchers.add(connection);
+    connection.answer(snapshot);
+  }
+
+  #isStale(channel: PresenceChannel): boolean {
+    if (!this.#up || channel.awaiting.size > 0) return true;
+    const { control, instance, ticks } = this.#core;
+    for (const owner of channel.view.owners())
+      if (owner !== instance && control.peers.inDoubt(owner, ticks)) return true;
+    return false;
+  }
+}
