@@ -108,6 +108,14 @@ export async function engine(args: readonly string[]): Promise<number> {
     { machine: machine(), runs: options.runs, seconds: options.seconds, versions, notMeasured, tests: results },
     options,
   );
+  const disturbed = Math.max(
+    ...results.flatMap(({ peers }) => Object.values(peers).map(({ othersBusy = 0 }) => othersBusy)),
+  );
+  if (disturbed > 0.1) {
+    say(
+      `Something else kept up to ${disturbed.toFixed(1)} cores busy: the figures are disturbed, the fast servers' most.\n`,
+    );
+  }
   const floors = results.flatMap((result) => result.floors);
   const unmet = floors.filter(({ met }) => !met).length;
   say(`${floors.length - unmet} of ${floors.length} floors met`);

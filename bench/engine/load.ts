@@ -28,6 +28,8 @@ export interface Measured {
   readonly seconds: number;
   readonly serverCpu: number;
   readonly generatorCpu: number;
+  /** CPU seconds that neither of the two used: what disturbed the measurement. */
+  readonly othersCpu: number;
   /** Milliseconds from sending to the answer; only where one message is under way per connection. */
   readonly p50?: number;
   readonly p99?: number;

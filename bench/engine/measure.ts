@@ -20,6 +20,8 @@ export interface Run {
   /** The share of the time that the server used its core: below 1 the generator held it back. */
   readonly serverBusy?: number;
   readonly generatorBusy?: number;
+  /** Cores that something else kept busy meanwhile; more than some hundredths disturb the figures. */
+  readonly othersBusy?: number;
   readonly messagesPerSecond?: number;
   /** Milliseconds. */
   readonly p50?: number;
@@ -94,6 +96,7 @@ async function throughput({ generator }: Pair, seconds: number): Promise<Run> {
     value: count / serverCpu,
     serverBusy: serverCpu / measured.seconds,
     generatorBusy: measured.generatorCpu / measured.seconds,
+    othersBusy: measured.othersCpu / measured.seconds,
     messagesPerSecond: count / measured.seconds,
     ...(p50 === undefined ? {} : { p50 }),
     ...(p99 === undefined ? {} : { p99 }),

@@ -115,5 +115,5 @@ export function commandOf(peer: Peer, serving: Serving): { file: string; args: s
 
 /** When our own build was made, so that a result says what it measured. */
 export function builtAt(): string {
-  return statSync(here("../../packages/websocket/dist/index.js")).mtime.toISOString();
+  return statSync(here("../../packages/websocket/dist/.tsbuildinfo")).mtime.toISOString();
 }

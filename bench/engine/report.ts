@@ -56,7 +56,16 @@ const medianOf = (runs: Runs, key: keyof Run): number | undefined => {
 };
 
 function peerResult(runs: Runs, ws: Runs | undefined): PeerResult {
-  const keys = ["serverBusy", "generatorBusy", "messagesPerSecond", "p50", "p99", "rss", "external"] as const;
+  const keys = [
+    "serverBusy",
+    "generatorBusy",
+    "othersBusy",
+    "messagesPerSecond",
+    "p50",
+    "p99",
+    "rss",
+    "external",
+  ] as const;
   const medians = keys.flatMap((key) => {
     const value = medianOf(runs, key);
     return value === undefined ? [] : [[key, value] as const];
@@ -90,7 +99,7 @@ export function testText(result: TestResult, peers: readonly Peer[]): string {
   const memory = result.measures === "memory";
   const head = memory
     ? ["", "JS heap", "× ws", "external", "RSS"]
-    : ["", "per CPU-s", "× ws", "per second", "server busy", "generator busy", "p50 ms", "p99 ms"];
+    : ["", "per CPU-s", "× ws", "per second", "server busy", "generator busy", "others", "p50 ms", "p99 ms"];
   const rows = peers.flatMap(({ name, title }) => {
     const it = result.peers[name];
     if (!it) return [];
@@ -102,6 +111,7 @@ export function testText(result: TestResult, peers: readonly Peer[]): string {
           short(it.messagesPerSecond ?? Number.NaN),
           share(it.serverBusy),
           share(it.generatorBusy),
+          share(it.othersBusy),
           time(it.p50),
           time(it.p99),
         ];

@@ -14,6 +14,14 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / ticks;
 }
 
+/** CPU seconds that the whole machine has used, on all its cores (proc(5), `/proc/stat`). */
+export function machineCpuSeconds(): number {
+  ticks ||= ticksPerSecond();
+  const [, ...fields] = readFileSync("/proc/stat", "latin1").split("\n", 1)[0]?.trim().split(/ +/) ?? [];
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = fields.map(Number);
+  return (user + nice + system + irq + softirq + steal) / ticks;
+}
+
 /** How a {@link Worker} is started. */
 export interface Command {
   readonly file: string;
