@@ -35,7 +35,9 @@ export class Deflater {
     if (this.#internals) this.#state ??= openZlib("deflate", this.#options);
     const state = this.#state;
     if (state === undefined) {
-      const whole = deflateRawSync(bytes, this.#options);
+      // Node's default of 16 KiB takes longer to allocate than a small message takes to deflate.
+      const chunkSize = Math.min(Math.max(bytes.length, 1024), 64 * 1024);
+      const whole = deflateRawSync(bytes, { ...this.#options, chunkSize });
       return whole.subarray(0, whole.length - TAIL);
     }
     let output = takeScratch();

@@ -1,4 +1,5 @@
 import { constants, inflateRaw, inflateRawSync } from "node:zlib";
+import type { ZlibOptions } from "node:zlib";
 import { WebSocketError } from "../core/errors.ts";
 import { openZlib } from "./internals.ts";
 import type { ZlibState } from "./internals.ts";
@@ -6,6 +7,9 @@ import { currentScratch, growScratch, takeScratch } from "./scratch.ts";
 
 /** RFC 7692 §7.2.2: what a sender left out at a message's end. */
 const TAIL = Uint8Array.of(0x00, 0x00, 0xff, 0xff);
+
+/** A message with its tail. */
+const input = new Uint8Array(16 * 1024);
 
 /** Decompresses messages, RFC 7692 §7.2.2. */
 export class Inflater {
@@ -33,8 +37,16 @@ export class Inflater {
     if (this.#internals) this.#state ??= openZlib("inflate", WINDOW);
     if (this.#state === undefined) return this.#publicly(bytes.subarray(start, end));
     try {
-      const used = this.#feed(this.#state, bytes, start, end, 0);
-      const whole = this.#feed(this.#state, TAIL, 0, TAIL.length, used);
+      let whole: number;
+      const length = end - start;
+      if (length + TAIL.length <= input.length) {
+        // Going into zlib costs more than copying so little.
+        input.set(bytes.subarray(start, end));
+        input.set(TAIL, length);
+        whole = this.#feed(this.#state, input, 0, length + TAIL.length, 0);
+      } else {
+        whole = this.#feed(this.#state, TAIL, 0, TAIL.length, this.#feed(this.#state, bytes, start, end, 0));
+      }
       // Where the message ended with a final block, zlib's stream is over, context or not.
       if (!this.#takeover || this.#state.inputLeft > 0) this.#state.reset();
       return currentScratch().subarray(0, whole);
@@ -47,7 +59,7 @@ export class Inflater {
   /** Decompresses one message on zlib's threads, without any context. @returns bytes of its own. Rejects as `inflate` throws. */
   inflateAside(bytes: Uint8Array): Promise<Buffer> {
     return new Promise((resolve, reject) => {
-      inflateRaw(bytes, this.#oneShot, (error, result) =>
+      inflateRaw(bytes, this.#oneShot(bytes.length), (error, result) =>
         error === null ? resolve(result) : reject(this.#error(error)),
       );
     });
@@ -84,14 +96,16 @@ export class Inflater {
 
   #publicly(bytes: Uint8Array): Buffer {
     try {
-      return inflateRawSync(bytes, this.#oneShot);
+      return inflateRawSync(bytes, this.#oneShot(bytes.length));
     } catch (error) {
       throw this.#error(error);
     }
   }
 
-  get #oneShot(): { windowBits: number; finishFlush: number; maxOutputLength: number } {
-    return { ...WINDOW, finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: this.#limit };
+  #oneShot(length: number): ZlibOptions {
+    // Node's default of 16 KiB takes longer to allocate than a small message takes to inflate.
+    const chunkSize = Math.min(Math.max(length * 4, 1024), 64 * 1024);
+    return { ...WINDOW, chunkSize, finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: this.#limit };
   }
 
   #error(cause: unknown): WebSocketError {

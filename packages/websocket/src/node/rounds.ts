@@ -10,13 +10,17 @@ export class Rounds<Item> {
   readonly #period: number;
   readonly #visit: (item: Item) => void;
   #timer: NodeJS.Timeout | undefined;
-  #rest: Iterator<Item> | undefined;
+  #rest: Iterator<Item>;
+  /** Slices of this period that are done, and items visited in them. */
+  #slice = 0;
+  #visited = 0;
 
   /** @param period milliseconds; 0: never. */
   constructor(items: ReadonlySet<Item>, period: number, visit: (item: Item) => void) {
     this.#items = items;
     this.#period = period;
     this.#visit = visit;
+    this.#rest = items.values();
   }
 
   /** To be called whenever an item was added. */
@@ -26,21 +30,26 @@ export class Rounds<Item> {
   }
 
   #visitSome(): void {
-    if (this.#items.size === 0) {
+    const { size } = this.#items;
+    if (size === 0) {
       clearInterval(this.#timer);
       this.#timer = undefined;
-      this.#rest = undefined;
+      this.#slice = 0;
       return;
     }
-    for (let left = Math.ceil(this.#items.size / SLICES); left > 0; left--) {
+    if (this.#slice === 0) {
+      this.#rest = this.#items.values();
+      this.#visited = 0;
+    }
+    this.#slice++;
+    const due = Math.ceil((size * this.#slice) / SLICES);
+    while (this.#visited < due) {
       // A set's iterator goes on after changes: it skips what was deleted and comes to what was added.
-      this.#rest ??= this.#items.values();
       const next = this.#rest.next();
-      if (next.done === true) {
-        this.#rest = undefined;
-        return;
-      }
+      if (next.done === true) break;
+      this.#visited++;
       this.#visit(next.value);
     }
+    if (this.#slice === SLICES) this.#slice = 0;
   }
 }
