@@ -18,6 +18,11 @@ const kinds: readonly BackplaneKind[] = [
     packages: "@zuruf/redis @redis/client",
     open: async (url) => (await import("@zuruf/redis")).redis(url),
   },
+  {
+    schemes: ["postgres", "postgresql"],
+    packages: "@zuruf/postgres pg",
+    open: async (url) => (await import("@zuruf/postgres")).postgres(url),
+  },
 ];
 
 const schemeOf = (url: string): string => /^([a-z][a-z\d+]*):\/\/./.exec(url)?.[1] ?? "";
