@@ -11,10 +11,12 @@ export function ConnectionState(props: {
 }): JSX.Element {
   const { state } = props.connection.value;
   return (
-    <div class="connection" data-state={state}>
-      <span class="lamp" aria-hidden="true" />
-      <strong role="status">{props.texts.state[state]}</strong>
-      <Detail {...props} />
+    <div class="connection-place">
+      <div class="connection" data-state={state}>
+        <span class="lamp" aria-hidden="true" />
+        <strong role="status">{props.texts.state[state]}</strong>
+        <Detail {...props} />
+      </div>
     </div>
   );
 }
