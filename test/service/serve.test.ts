@@ -4,7 +4,8 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
-import { PacketClient } from "./packet-client.ts";
+import { WebSocket } from "ws";
+import { PacketClient, upgradeStatus } from "./packet-client.ts";
 import { run, ZurufProcess } from "./zuruf-process.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "zuruf-serve-"));
@@ -135,6 +136,23 @@ describe("a running service", () => {
     expect(await (await fetch(`${url}/healthz`)).json()).toMatchObject({ instance: "from-flag" });
     const client = await PacketClient.open(url, { path: "/from-variable" });
     expect((await client.answer(1))[2]).toMatchObject({ instance: "from-flag" });
+  });
+
+  test("serves what its flags say: echo, origins, another path's 404, the API", async () => {
+    const url = await serve("--echo", "--origins", "https://app.example", "--api-key", "0123456789abcdef").url();
+    expect(await upgradeStatus(url, { path: "/echo", origin: "https://app.example" })).toBe(101);
+    expect(await upgradeStatus(url, { path: "/echo", origin: url })).toBe(403);
+    expect(await upgradeStatus(url, { path: "/nowhere" })).toBe(404);
+    const socket = new WebSocket(`${url.replace("http", "ws")}/echo`);
+    await once(socket, "open");
+    for (const message of ["text", Buffer.from([1, 2, 3])]) {
+      socket.send(message);
+      const [data, isBinary] = (await once(socket, "message")) as [Buffer, boolean];
+      expect([data.equals(Buffer.from(message)), isBinary]).toEqual([true, typeof message !== "string"]);
+    }
+    socket.terminate();
+    const answer = await fetch(`${url}/api/v1/instances`, { headers: { authorization: "Bearer 0123456789abcdef" } });
+    expect(answer.status).toBe(200);
   });
 
   test.each(["SIGINT", "SIGTERM"] as const)("%s closes connections with advice, then exits with 0", async (signal) => {

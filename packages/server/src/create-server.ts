@@ -1,15 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
-import {
-  Hub,
-  memoryBackplane,
-  type ChannelOptions,
-  type Hooks,
-  type HistoryRecord,
-  type HubStatus,
-  type Position,
-} from "@zuruf/hub";
+import { Hub, memoryBackplane, type HistoryRecord, type Position } from "@zuruf/hub";
 import { systemClock } from "@zuruf/protocol";
 import type { WebSocketServer } from "@zuruf/websocket";
 import { admission, type Admission } from "./admission.ts";
@@ -47,11 +39,9 @@ export const sharedOptions: readonly Exclude<keyof ServerOptions & OptionKey, "c
 type Phase = "new" | "starting" | "serving" | "failed" | "draining" | "closed";
 
 /** `createServer`'s server, with what a whole service needs besides: `admit` for its other WebSockets, and `drain`. */
-export class ZurufServer implements Zuruf {
-  readonly instance: string;
+export class ZurufServer extends Hub implements Zuruf {
   /** The rules for new connections; shared by every path, so that an address's connections count together. */
   readonly admit: Admission;
-  readonly #hub: Hub;
   readonly #engine: WebSocketServer<Line>;
   readonly #path: string;
   readonly #logger: Logger;
@@ -63,70 +53,64 @@ export class ZurufServer implements Zuruf {
   #closed: Promise<void> | undefined;
 
   constructor(options: ServerOptions) {
-    const { backplane, channels, limits, logger, ...rest } = options;
-    const settings = checkSettings(rest, sharedOptions);
-    this.instance = settings.instance ?? instanceName();
-    this.#path = settings.path;
-    this.#logger = logger ?? stderrLogger("warn", this.instance);
-    this.#hub = new Hub({
-      backplane: backplane ?? memoryBackplane(),
-      instance: this.instance,
+    const { backplane = memoryBackplane(), logger, channels, limits, direct, ...own } = options;
+    const settings = checkSettings(own, sharedOptions);
+    const instance = settings.instance ?? instanceName();
+    const log = logger ?? stderrLogger("warn", instance);
+    super({
+      backplane,
+      instance,
       clock: systemClock,
       random: { bytes: (count) => randomBytes(count) },
-      log: (level, message, fields) => this.#logger[level](fields ?? {}, message),
-      ...(channels === undefined ? {} : { channels }),
-      ...(limits === undefined ? {} : { limits }),
+      ...(channels && { channels }),
+      ...(limits && { limits }),
+      ...(direct && { direct }),
+      log: (level, message, fields) => log[level](fields ?? {}, message),
     });
+    this.#path = settings.path;
+    this.#logger = log;
     this.admit = admission(
       settings,
       proxies(settings.trustedProxies),
-      () => this.#hub.status().connections,
+      () => this.status().connections,
       () => (this.#phase === "serving" ? undefined : this.#phase === "new" ? "starting" : this.#phase),
     );
-    this.#engine = webSocketTransport(this.#hub, {
+    this.#engine = webSocketTransport(this, {
       admit: this.admit,
       maxMessage: settings.maxMessage,
       compression: settings.compression,
-      logger: this.#logger,
+      logger: log,
       wantsHeaders: () => this.#wantsHeaders,
     });
   }
 
-  channel(pattern: string, options: ChannelOptions): void {
-    this.#hub.channel(pattern, options);
-  }
-  onConnect(hook: Required<Hooks>["connect"]): void {
+  override onConnect(...hook: Parameters<Hub["onConnect"]>): void {
     this.#wantsHeaders = true;
-    this.#hub.onConnect(hook);
+    super.onConnect(...hook);
   }
-  onSubscribe(hook: Required<Hooks>["subscribe"]): void {
-    this.#hub.onSubscribe(hook);
-  }
-  onPublish(hook: Required<Hooks>["publish"]): void {
-    this.#hub.onPublish(hook);
-  }
-  onDisconnect(hook: Required<Hooks>["disconnect"]): void {
-    this.#hub.onDisconnect(hook);
-  }
-
-  async publish(
-    channel: string,
-    data: unknown,
-    options: { readonly key?: string } = {},
-  ): Promise<Position | undefined> {
+  override async publish(...publication: Parameters<Hub["publish"]>): Promise<Position | undefined> {
     await this.start();
-    return this.#hub.publish(channel, data, options);
+    return super.publish(...publication);
   }
-  async position(channel: string): Promise<Position> {
+  override async position(channel: string): Promise<Position> {
     await this.start();
-    return this.#hub.position(channel);
+    return super.position(channel);
   }
-  async history(channel: string, range?: Parameters<Hub["history"]>[1]): Promise<HistoryRecord> {
+  override async history(...page: Parameters<Hub["history"]>): Promise<HistoryRecord> {
     await this.start();
-    return this.#hub.history(channel, range);
+    return super.history(...page);
   }
-  status(): HubStatus {
-    return this.#hub.status();
+  override async presence(...question: Parameters<Hub["presence"]>): ReturnType<Hub["presence"]> {
+    await this.start();
+    return super.presence(...question);
+  }
+  override async send(...message: Parameters<Hub["send"]>): ReturnType<Hub["send"]> {
+    await this.start();
+    return super.send(...message);
+  }
+  override async call(...question: Parameters<Hub["call"]>): Promise<unknown> {
+    await this.start();
+    return super.call(...question);
   }
 
   attach(server: HttpServer | HttpsServer): void {
@@ -136,7 +120,7 @@ export class ZurufServer implements Zuruf {
     });
   }
 
-  start(): Promise<void> {
+  override start(): Promise<void> {
     this.#started ??= this.#start();
     return this.#started;
   }
@@ -145,7 +129,7 @@ export class ZurufServer implements Zuruf {
     if (this.#phase !== "new") throw new ServerError("closed", "the server is closed; make another with createServer");
     this.#phase = "starting";
     try {
-      await this.#hub.start();
+      await super.start();
     } catch (error) {
       this.#phase = "failed";
       throw new ServerError("backplaneFailed", oneLine(error), error);
@@ -158,7 +142,7 @@ export class ZurufServer implements Zuruf {
   }
 
   /** The first half of `close`: takes no more connections and ends those that are open. Once: further calls return the first one's promise. */
-  drain(options: CloseOptions = {}): Promise<void> {
+  override drain(options: CloseOptions = {}): Promise<void> {
     this.#drained ??= this.#drain(options.within ?? longestWindow);
     return this.#drained;
   }
@@ -167,11 +151,11 @@ export class ZurufServer implements Zuruf {
     // A start in progress must end first: what it opens, close() closes. Its failure is its caller's.
     await this.#started?.catch(() => undefined);
     this.#phase = "draining";
-    await this.#hub.drain({ within: Math.min(longest, this.#hub.status().connections * windowPerConnection) });
+    await super.drain({ within: Math.min(longest, this.status().connections * windowPerConnection) });
     await this.#engine.close({ code: 1001, reason: "draining", within: 1000 });
   }
 
-  close(options: CloseOptions = {}): Promise<void> {
+  override close(options: CloseOptions = {}): Promise<void> {
     this.#closed ??= this.#close(options);
     return this.#closed;
   }
@@ -185,7 +169,7 @@ export class ZurufServer implements Zuruf {
       } catch (error) {
         failures.push(error); // the others still get their turn
       }
-    await this.#hub.close();
+    await super.close();
     this.#phase = "closed";
     if (failures.length > 0)
       throw failures.length === 1 ? failures[0] : new AggregateError(failures, failures.map(oneLine).join("; "));

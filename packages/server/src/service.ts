@@ -1,6 +1,7 @@
 import { createServer } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Backplane } from "@zuruf/hub";
+import { serveApi } from "./api/routes.ts";
 import { loadApplication, runApplication, type Application } from "./application.ts";
 import { openBackplane } from "./backplanes.ts";
 import { checkSettings } from "./config/load.ts";
@@ -105,6 +106,7 @@ async function start(
 
   const { http, listener } = await applicationServer(server, { ...settings, logger });
   undo.push(() => http.close());
+  if (settings.apiKey !== undefined) await serveApi(http, running, settings.apiKey);
   await runApplication(async () => {
     await application?.(running, http);
     await http.ready();

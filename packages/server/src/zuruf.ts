@@ -1,16 +1,14 @@
 import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
-import type { Backplane, ChannelOptions, Hooks, Hub, HubStatus, Limits, Position } from "@zuruf/hub";
+import type { Backplane, Hub, HubOptions } from "@zuruf/hub";
 import type { Logger } from "./log.ts";
 
 /** How `createServer` makes a server. Everything has a default. */
-export interface ServerOptions {
+export interface ServerOptions extends Omit<HubOptions, "backplane" | "instance" | "clock" | "random" | "log"> {
   /** What connects this instance with others. Default: memory, which connects it with none. */
   readonly backplane?: Backplane;
   /** This instance's name, unique among those that share the backplane; at most 64 bytes. Default: `i1-` and a random word. */
   readonly instance?: string;
-  /** Options by channel name or pattern; the most specific pattern wins. Default: none, so that no channel exists. */
-  readonly channels?: Readonly<Record<string, ChannelOptions>>;
   /** Path of the WebSocket. Default: `/ws`. */
   readonly path?: string;
   /** Exact origins whose pages may connect, such as `https://example.com`. Default: the page's own host and port only. */
@@ -27,8 +25,6 @@ export interface ServerOptions {
   readonly maxMessage?: number;
   /** Whether WebSocket compression is offered. Default: false. */
   readonly compression?: boolean;
-  /** The hub's limits on what one client can use. Default: the hub's. */
-  readonly limits?: Partial<Limits>;
   /** Where the server reports; a pino logger fits. Default: warnings and errors as JSON lines on stderr. */
   readonly logger?: Logger;
 }
@@ -41,27 +37,14 @@ export interface CloseOptions {
   readonly within?: number;
 }
 
-/** A real-time server: channels, hooks, publishing, and the `http.Server`s on which clients reach it. */
-export interface Zuruf {
-  readonly instance: string;
-  /** Options of the channels whose names match `pattern` (`guestbook`, `chat:*`); the most specific pattern wins. */
-  channel(pattern: string, options: ChannelOptions): void;
-  /** Decides who a client is: returns its user, or throws a `ZurufError` to refuse it. */
-  onConnect(hook: Required<Hooks>["connect"]): void;
-  onSubscribe(hook: Required<Hooks>["subscribe"]): void;
-  /** Checks and may replace what a client publishes: returns new data, undefined to keep it, or throws a `ZurufError`. */
-  onPublish(hook: Required<Hooks>["publish"]): void;
-  onDisconnect(hook: Required<Hooks>["disconnect"]): void;
-  /**
-   * Publishes in the server's own name; starts the server if nobody has.
-   * @returns the position once it is stored; undefined on a channel without history.
-   */
-  publish(channel: string, data: unknown, options?: { readonly key?: string }): Promise<Position | undefined>;
-  /** Where a channel's log ends now: read it before the data that it describes, then subscribe from it without a gap. */
-  position(channel: string): Promise<Position>;
-  /** Publications of a channel with history: after a position, oldest first; or the newest before one, or before its end. @param range `limit` 100 unless told. */
-  history: Hub["history"];
-  status(): HubStatus;
+/** What of a hub is the server's own business. */
+type Inner = "accept" | "start" | "drain" | "close";
+
+/**
+ * A real-time server: the hub (channels, hooks, publishing, presence, direct messages, calls) on `http.Server`s by which clients reach it.
+ * What waits for a broker (`publish`, `position`, `history`, `presence`, `send`, `broadcast`, `call`) starts the server if nobody has.
+ */
+export interface Zuruf extends Omit<Hub, Inner> {
   /**
    * Serves the WebSocket on somebody's server, beside whatever else that serves, and starts the server if nobody has. An upgrade on a path
    * nobody serves gets 404. Why a start fails is logged; `await start()` tells it to you.

@@ -57,6 +57,7 @@ describe("values", () => {
       static: ["public", "public"],
       path: ["/live", "/live"],
       echo: ["true", true],
+      apiKey: ["0123456789abcdef", "0123456789abcdef"],
       origins: ["https://a.example:443, http://b.example:81", ["https://a.example", "http://b.example:81"]],
       trustedProxies: ["10.0.0.0/8,::1", ["10.0.0.0/8", "::1"]],
       channels: ['{"chat:*":{"history":{"size":10,"ttl":"1h"}}}', { "chat:*": { history: { size: 10, ttl: "1h" } } }],
@@ -96,6 +97,7 @@ describe("refusals name the option and its place", () => {
       {},
       '--drain-window: expected a time from 0 to 10m, such as 500ms, 10s or 1m, got "soon"',
     ],
+    [["--api-key", "geheim"], {}, "--api-key: expected 16 to 200 visible characters, got something else"],
     [
       ["--origins", "null"],
       {},

@@ -8,6 +8,8 @@ export interface Kind<T> {
   readonly placeholder: string | undefined;
   /** What a good value is, for the refusal of a bad one. Undefined: the schema's own words. */
   readonly expects: string | undefined;
+  /** Whether a value must not be shown, not even a bad one. */
+  readonly secret?: boolean;
   /** Checks a value as the config file has it. */
   readonly schema: z.ZodType<T>;
   /** A text as the value that the config file would have; what makes no sense is returned as it is, for the schema to refuse. */
@@ -27,6 +29,11 @@ export function integer(min: number, max: number, placeholder = "N"): Kind<numbe
 
 export function text(placeholder: string, expects: string, good: (value: string) => boolean): Kind<string> {
   return { placeholder, expects, schema: z.string().refine(good), fromText: asIs };
+}
+
+/** A text that no message shows. */
+export function secret(...rule: Parameters<typeof text>): Kind<string> {
+  return { ...text(...rule), secret: true };
 }
 
 export function choice<const T extends string>(...values: readonly T[]): Kind<T> {

@@ -53,8 +53,10 @@ function check({ key, value, where }: Written): unknown {
   const result = kind.schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  if (kind.expects !== undefined)
-    throw new ServerError("badConfig", `${where}: expected ${kind.expects}, got ${shown(value)}`);
+  if (kind.expects !== undefined) {
+    const got = kind.secret === true ? "something else" : shown(value);
+    throw new ServerError("badConfig", `${where}: expected ${kind.expects}, got ${got}`);
+  }
   const place = issue?.path.length ? `${where}: ${issue.path.map(String).join(" › ")}` : where;
   throw new ServerError("badConfig", `${place}: ${issue?.message ?? "bad value"}`);
 }

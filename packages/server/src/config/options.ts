@@ -2,7 +2,7 @@ import { z } from "zod";
 import { backplaneNames, knowsBackplane } from "../backplanes.ts";
 import { channelConfig } from "./channels.ts";
 import { limitsConfig } from "./limits.ts";
-import { addresses, choice, duration, integer, json, origins, text, toggle, type Kind } from "./kinds.ts";
+import { addresses, choice, duration, integer, json, origins, secret, text, toggle, type Kind } from "./kinds.ts";
 import { logLevels, type ServiceSettings } from "./service-config.ts";
 
 /** One option: its key names the flag (`--drain-window`), the config file's key (`drainWindow`) and the variable (`ZURUF_DRAIN_WINDOW`). */
@@ -54,6 +54,11 @@ export const options: OptionTable = {
     default: "/ws",
   },
   echo: { about: "serve /echo, a plain WebSocket that sends each message back", kind: toggle, default: false },
+  apiKey: {
+    about: "key of the HTTP API at /api/v1, which is off without; better a variable than a flag",
+    kind: secret("KEY", "16 to 200 visible characters", (value) => /^[!-~]{16,200}$/.test(value)),
+    default: undefined,
+  },
   origins: {
     about: "exact origins whose pages may connect; default: the server's own only",
     kind: origins,

@@ -24,6 +24,8 @@ export interface ServiceSettings {
   readonly path: string;
   /** Whether `/echo`, a plain WebSocket that echoes, is served. */
   readonly echo: boolean;
+  /** Key of the HTTP API; undefined: there is none. */
+  readonly apiKey: string | undefined;
   /** Exact origins whose pages may connect; empty: the page's own origin only. */
   readonly origins: readonly string[];
   /** Addresses and CIDR ranges whose `X-Forwarded-…` headers are believed. */
