@@ -50,5 +50,5 @@ export class VirtualClock implements Clock {
 
 /** All promises that could settle have. */
 export async function settled(): Promise<void> {
-  for (let i = 0; i < 20; i++) await Promise.resolve();
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => void setImmediate(resolve));
 }
