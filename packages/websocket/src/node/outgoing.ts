@@ -9,6 +9,9 @@ import { PreparedMessage } from "./prepared.ts";
 /** Messages from this many bytes on are compressed on other threads: at some 60 MB/s, more would hold up all others for a millisecond. */
 const ASIDE = 64 * 1024;
 
+/** Text on its way into zlib, for as long as that takes. All of it is smaller than `ASIDE`. */
+const encoded = Buffer.allocUnsafeSlow(ASIDE - 1);
+
 const TEXT = FrameBit.fin | Opcode.text;
 const BINARY = FrameBit.fin | Opcode.binary;
 
@@ -45,12 +48,7 @@ export class Outgoing {
       return;
     }
     const text = typeof message === "string";
-    // Copied only where it waits: everything else leaves the caller's bytes alone before this returns.
-    const bytes = text
-      ? Buffer.from(message)
-      : this.#queue === undefined && message.length < ASIDE
-        ? message
-        : new Uint8Array(message);
+    const bytes = text ? this.#encode(message) : this.#keep(message);
     const first = text ? TEXT : BINARY;
     if (bytes.length < threshold || bytes.length > largest) {
       this.inOrder(() => outbox.bytes(this.#sender, first, bytes), bytes.length);
@@ -80,6 +78,16 @@ export class Outgoing {
     if (this.#queue !== undefined) this.#queue = [];
     this.#queued = 0;
     this.compression.close();
+  }
+
+  #encode(text: string): Uint8Array {
+    if (this.#queue !== undefined || text.length * 3 > encoded.length) return Buffer.from(text);
+    return encoded.subarray(0, encoded.write(text));
+  }
+
+  /** Bytes are copied only where they wait: everything else is done with the caller's before `send` returns. */
+  #keep(bytes: Uint8Array): Uint8Array {
+    return this.#queue === undefined && bytes.length < ASIDE ? bytes : new Uint8Array(bytes);
   }
 
   #compress(first: number, bytes: Uint8Array): void {

@@ -10,8 +10,10 @@ export class Rounds<Item> {
   readonly #period: number;
   readonly #visit: (item: Item) => void;
   #timer: NodeJS.Timeout | undefined;
-  #rest: Iterator<Item>;
-  /** Slices of this period that are done, and items visited in them. */
+  /** Those still to come in this period. Dropped with the last item: it would keep those that are gone alive. */
+  #rest: Iterator<Item> | undefined;
+  /** Items there were when this period began; slices that are done, and items visited in them. */
+  #total = 0;
   #slice = 0;
   #visited = 0;
 
@@ -20,7 +22,6 @@ export class Rounds<Item> {
     this.#items = items;
     this.#period = period;
     this.#visit = visit;
-    this.#rest = items.values();
   }
 
   /** To be called whenever an item was added. */
@@ -30,19 +31,20 @@ export class Rounds<Item> {
   }
 
   #visitSome(): void {
-    const { size } = this.#items;
-    if (size === 0) {
+    if (this.#items.size === 0) {
       clearInterval(this.#timer);
       this.#timer = undefined;
+      this.#rest = undefined;
       this.#slice = 0;
       return;
     }
-    if (this.#slice === 0) {
+    if (this.#slice === 0 || this.#rest === undefined) {
       this.#rest = this.#items.values();
+      this.#total = this.#items.size;
       this.#visited = 0;
     }
     this.#slice++;
-    const due = Math.ceil((size * this.#slice) / SLICES);
+    const due = Math.ceil((this.#total * this.#slice) / SLICES);
     while (this.#visited < due) {
       // A set's iterator goes on after changes: it skips what was deleted and comes to what was added.
       const next = this.#rest.next();
