@@ -7,8 +7,11 @@ import websockets
 
 
 async def echo(socket):
-    async for message in socket:
-        await socket.send(message)
+    try:
+        async for message in socket:
+            await socket.send(message)
+    except websockets.ConnectionClosed:
+        pass  # Closing codes other than 1000 and 1001 are exceptions to it.
 
 
 async def main(compression):

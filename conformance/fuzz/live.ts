@@ -4,11 +4,23 @@ import { type AddressInfo, connect } from "node:net";
 import { createWebSocketServer, WebSocket } from "@zuruf/websocket";
 
 import { cut } from "../core-runner.ts";
+import { bytesOf, load } from "../vector.ts";
 import type { Random } from "./random.ts";
 import { chunking, stream } from "./streams.ts";
 
 const request =
-  "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+  "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+const offers = [
+  "",
+  "",
+  "Sec-WebSocket-Extensions: permessage-deflate\r\n",
+  "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; server_max_window_bits=8\r\n",
+];
+/** Streams worth mutating: compressed ones most. */
+const seeds = [...load("deflate"), ...load("frames").slice(0, 20)].flatMap(({ role, bytes }) => {
+  const all = bytesOf(bytes);
+  return role === "server" && all.length < 3000 ? [all] : [];
+});
 
 /** One connection: a handshake, a stream in pieces, and an end of some kind, at any moment. */
 function visit(port: number, random: Random): Promise<void> {
@@ -19,7 +31,7 @@ function visit(port: number, random: Random): Promise<void> {
     socket.resume();
     const bytes = random.chance(0.05)
       ? random.bytes(random.below(200))
-      : Buffer.concat([Buffer.from(request), stream(random, "server", [Buffer.from("8180", "hex")])]);
+      : Buffer.concat([Buffer.from(`${request}${random.pick(offers)}\r\n`), stream(random, "server", seeds)]);
     const pieces = cut(bytes, chunking(random, bytes.length).slice(0, 50));
     const step = (): void => {
       const piece = pieces.shift();
@@ -58,7 +70,7 @@ export async function live(random: Random, milliseconds: number): Promise<{ conn
   process.on("unhandledRejection", thrown);
   const engine = createWebSocketServer(
     { message: (socket, message) => void socket.send(message) },
-    { closeTimeout: 500, maxMessage: 100_000 },
+    { closeTimeout: 500, maxMessage: 100_000, compression: { threshold: 1, contextTakeover: true, maxContexts: 8 } },
   );
   const server = createServer();
   engine.attach(server);

@@ -27,11 +27,16 @@ class Session {
       this.#received = Buffer.concat([this.#received, chunk]);
       if (!upgraded && this.#received.includes("\r\n\r\n")) {
         upgraded = true;
-        const key = /sec-websocket-key: *(\S+)/i.exec(this.#received.toString("latin1"))?.[1] ?? "";
+        const request = this.#received.toString("latin1");
+        const key = /sec-websocket-key: *(\S+)/i.exec(request)?.[1] ?? "";
         const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
         this.#received = Buffer.alloc(0);
+        // Agrees to what is offered, as the vectors of RFC 7692 assume.
+        const offered = /sec-websocket-extensions: *(permessage-deflate[^\r]*)/i.exec(request)?.[1];
+        const parameters = offered?.includes("server_no_context_takeover") ? "; server_no_context_takeover" : "";
+        const extensions = offered === undefined ? "" : `Sec-WebSocket-Extensions: permessage-deflate${parameters}\r\n`;
         const head = Buffer.from(
-          `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+          `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n${extensions}\r\n`,
         );
         // In one packet with the handshake, or byte by byte after it.
         if (this.#octets) void this.#trickle(socket, head);
@@ -110,7 +115,7 @@ const server = new Scripted();
 beforeAll(() => server.start());
 afterAll(() => server.close());
 
-const vectors = load("frames").filter(({ role }) => role === "client");
+const vectors = [...load("frames"), ...load("deflate")].filter(({ role }) => role === "client");
 
 function expectedMessages(vector: Vector): (string | Buffer)[] {
   return vector.events.flatMap((event) => {
@@ -121,7 +126,8 @@ function expectedMessages(vector: Vector): (string | Buffer)[] {
 
 async function converse(vector: Vector, octets: boolean): Promise<void> {
   const session = server.play(bytesOf(vector.bytes), octets);
-  const socket = new WebSocket(server.url);
+  const { deflate } = vector;
+  const socket = new WebSocket(server.url, [], deflate ? { compression: { contextTakeover: deflate.context } } : {});
   socket.binaryType = "arraybuffer";
   const messages: (string | Buffer)[] = [];
   const wanted = expectedMessages(vector);

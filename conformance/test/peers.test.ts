@@ -32,6 +32,10 @@ describe.each(settings)("our server, %s", (_name, options) => {
     ],
     ["undici", (url: string): Client => new Undici(url) as unknown as Client],
     ["our own client", (url: string): Client => new Ours(url) as unknown as Client],
+    [
+      "our own client, offering compression",
+      (url: string): Client => new Ours(url, [], { compression: { threshold: 1 } }) as unknown as Client,
+    ],
   ] as const)("with the client of %s", async (name, connect) => {
     // undici drops a byte order mark from what it receives; RFC 6455 does not.
     const messages = samples().filter((sample) => name !== "undici" || sample[0] !== "\ufeff");
@@ -42,9 +46,12 @@ describe.each(settings)("our server, %s", (_name, options) => {
 });
 
 describe.each([
-  ["without compression", false],
-  ["offering compression", { threshold: 0 }],
-] as const)("our client with the server of ws, %s", (_name, perMessageDeflate) => {
+  ["without compression", false, {}],
+  ["which would compress", { threshold: 0 }, {}],
+  ["both compressing", { threshold: 0 }, { compression: { threshold: 1 } }],
+  ["both compressing with context", { threshold: 0 }, { compression: { threshold: 1, contextTakeover: true } }],
+  ["compressing without Node's internals", { threshold: 0 }, { compression: { threshold: 1 }, internals: false }],
+] as const)("our client with the server of ws, %s", (_name, perMessageDeflate, options) => {
   let server: WebSocketServer;
   beforeAll(async () => {
     server = new WebSocketServer({ port: 0, host: "127.0.0.1", perMessageDeflate });
@@ -60,7 +67,7 @@ describe.each([
 
   test("every sample comes back", async () => {
     const messages = samples();
-    const client = new Ours(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    const client = new Ours(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/`, [], options);
     const { echoes, code, wasClean } = await exchange(client as unknown as Client, messages);
     expectSame(echoes, messages);
     expect({ code, wasClean }).toEqual({ code: 4321, wasClean: true });
