@@ -130,6 +130,7 @@ export class Connection implements HubConnection, Session {
     this.#releaseWaiters();
     try {
       this.pushes.end();
+      for (const lane of this.lanes.values()) lane.abandon();
       unsubscribeAll(this, isClean(code));
       this.core.connections.closed(this);
     } catch (error) {

@@ -27,8 +27,11 @@ interface Job {
 
 /** Takes one publication of a client; answers it when it is stored, or refused. */
 export function publishFrom(connection: Connection, packet: PacketOf<"publish">, refused?: ZurufError): void {
-  if (!connection.begin(packet.id)) return;
   let lane = connection.lanes.get(packet.channel);
+  if (!connection.begin(packet.id)) {
+    lane?.bar(packet.key);
+    return;
+  }
   if (lane === undefined) {
     const { lanes, core } = connection;
     if (lanes.size >= core.limits.subscriptions && !forgetIdle(lanes)) {
@@ -71,6 +74,19 @@ export class Lane {
 
   get idle(): boolean {
     return !this.#running && this.#failed === undefined;
+  }
+
+  /** A publication was refused before it got here: what comes after it must not overtake its retry. */
+  bar(key: string | undefined): void {
+    this.#failed ??= key;
+  }
+
+  /**
+   * The connection is gone: what was not begun is left to the client, which sends it again over its next connection.
+   * Storing it later from here could put it behind what the client has published since.
+   */
+  abandon(): void {
+    this.#jobs.length = 0;
   }
 
   submit(packet: PacketOf<"publish">, refused: ZurufError | undefined): void {

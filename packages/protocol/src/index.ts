@@ -1,3 +1,4 @@
+export { binaryCodec } from "./binary-codec.ts";
 export { CloseCode, whenToReturn } from "./close-codes.ts";
 export { systemClock, type Clock, type Timer } from "./clock.ts";
 export { maxDepth, PacketError, type Codec } from "./codec.ts";

@@ -1,5 +1,5 @@
 import { SharedMessage, type Hub, type HubConnection, type Transport } from "@zuruf/hub";
-import { CloseCode, jsonCodec, type Codec } from "@zuruf/protocol";
+import { binaryCodec, CloseCode, jsonCodec, type Codec } from "@zuruf/protocol";
 import {
   createWebSocketServer,
   WebSocketError,
@@ -13,7 +13,7 @@ import type { Admission } from "./admission.ts";
 import type { Logger } from "./log.ts";
 
 /** The protocol's codecs by the subprotocol that names them. */
-const codecs: ReadonlyMap<string, Codec> = new Map([jsonCodec].map((codec) => [codec.name, codec]));
+const codecs: ReadonlyMap<string, Codec> = new Map([jsonCodec, binaryCodec].map((codec) => [codec.name, codec]));
 
 /** One client's line: what the upgrade decided, and from `open` on the hub's side of it. */
 export interface Line {

@@ -3,3 +3,4 @@ export { epochAt, isEpoch, misfit, readChain, readOffset, type EpochChain, type 
 export { endOf, follows } from "./continuity.ts";
 export { Deadlines } from "./deadlines.ts";
 export { readControl, writeControl } from "./control-message.ts";
+export { readAnnouncement, writeAnnouncement } from "./announcement.ts";
