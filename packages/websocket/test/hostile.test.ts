@@ -198,7 +198,7 @@ describe("connections", () => {
     for (const socket of sockets) socket.resetAndDestroy();
     const early = await many(count, () => connection(server.port));
     for (const [i, socket] of early.entries()) {
-      socket.write(handshake().slice(0, i % 150));
+      socket.write(handshake().slice(0, i % 100));
       socket.resetAndDestroy();
     }
     await expect.poll(async () => (await server.measure()).closes["1006"]).toBe(count);
