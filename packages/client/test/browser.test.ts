@@ -30,6 +30,7 @@ const html = `<!doctype html><meta charset="utf-8"><title>SDK</title><script typ
   Object.assign(globalThis, { client, room, heard: [], own: [], recovered: [], delays: [] });
   client.on("state", ({ retryIn }) => delays.push(retryIn ?? 0));
   room.on("publication", ({ data, own: mine }) => (heard.push(data), mine && own.push(data)));
+  room.presence.on("change", () => {});
   room.on("subscribed", (event) => recovered.push(event.recovered));
   await room.subscribe();
 </script>`;
@@ -109,11 +110,18 @@ describe.skipIf(!hasChromium)("in a browser", () => {
     expect(await other.evaluate(() => window.own)).toEqual([]);
   });
 
-  test("several tabs: each a client of its own, all hear all", async () => {
+  test("several tabs: each a client of its own, all hear all, one member of the channel", async () => {
     const tabs = await Promise.all([open("?user=ada"), open("?user=ada"), open("?user=ada")]);
     const ids = await Promise.all(tabs.map((tab) => tab.evaluate(() => window.client.id)));
     expect(new Set(ids).size).toBe(3);
     expect(await Promise.all(tabs.map((tab) => tab.evaluate(() => window.client.user)))).toEqual(["ada", "ada", "ada"]);
+    const connections = (tab: Page): Promise<string[][]> =>
+      tab.evaluate(() => window.room.presence.members.map((member) => member.connections.map(({ client }) => client)));
+    for (const tab of tabs)
+      await vi.waitFor(
+        async () => expect((await connections(tab)).map((all) => new Set(all))).toEqual([new Set(ids)]),
+        5_000,
+      );
     await tabs[0]?.evaluate(async () => window.room.publish("from the first"));
     for (const tab of tabs) await tab.waitForFunction(() => window.heard.length === 1);
     expect(await Promise.all(tabs.map((tab) => tab.evaluate(() => window.own.length)))).toEqual([1, 0, 0]);

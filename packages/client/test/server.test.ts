@@ -1,6 +1,8 @@
 import { type Application, startService, type Service, ZurufError } from "@zuruf/server";
 import { WebSocket } from "@zuruf/websocket";
+import { WebSocket as UndiciWebSocket } from "undici";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { WebSocket as WsWebSocket } from "ws";
 import { type Client, type ClientOptions, createClient } from "../src/index.ts";
 
 let service: Service;
@@ -47,6 +49,39 @@ describe("on the real server", () => {
     expect([client.state, client.id?.length]).toEqual(["connected", expect.any(Number)]);
     expect(client.instance).toBe(service.zuruf.instance);
     vi.unstubAllGlobals();
+  });
+
+  test.each([
+    ["@zuruf/websocket", WebSocket],
+    // Node's own since 22.
+    ["undici", UndiciWebSocket],
+    ["ws", WsWebSocket],
+  ])("any WHATWG WebSocket will do: %s", async (_, Socket) => {
+    const client = connect({ transport: (url, protocols) => new Socket(url, protocols) });
+    const room = client.channel("plain");
+    const heard: unknown[] = [];
+    room.on("publication", ({ data }) => void heard.push(data));
+    await room.subscribe();
+    await room.publish("ä€😀");
+    await room.publish(Uint8Array.of(0, 128, 255));
+    await vi.waitFor(() => expect(heard).toEqual(["ä€😀", Uint8Array.of(0, 128, 255)]));
+    client.disconnect();
+    expect(client.state).toBe("disconnected");
+  });
+
+  test("an address where nobody is, or nobody speaks WebSocket", async () => {
+    for (const url of ["ws://127.0.0.1:1/ws", `${service.url}/healthz`, `${service.url}/nowhere`]) {
+      for (const Socket of [WebSocket, UndiciWebSocket, WsWebSocket]) {
+        const client = createClient(url, { transport: (to, protocols) => new Socket(to, protocols) });
+        clients.push(client);
+        const state = new Promise((resolve) => {
+          client.on("state", (event) => void (event.retryIn !== undefined && resolve(event)));
+        });
+        client.connect();
+        expect(await state).toMatchObject({ state: "connecting", code: 1006 });
+        client.disconnect();
+      }
+    }
   });
 
   test("publish, subscribe, own, history, bytes", async () => {
