@@ -85,6 +85,13 @@ describe.skipIf(redis === undefined)("three instances behind one port", () => {
     }
   });
 
+  test("metrics of any instance cover all of them", async () => {
+    const url = await serve("--metrics").url();
+    const text = await (await fetch(`${url}/metrics`)).text();
+    expect(text.match(/^# TYPE zuruf_connections gauge$/gm)).toHaveLength(1);
+    expect(text.match(/^zuruf_connections\{instance="i\d-[\da-z]{6}"\} 0$/gm)).toHaveLength(3);
+  });
+
   test("an instance that dies is started again under a new name, while the others serve", async () => {
     const zuruf = serve("--log-level", "fatal");
     const url = await zuruf.url();

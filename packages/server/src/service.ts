@@ -13,6 +13,7 @@ import { gate } from "./http/gate.ts";
 import { finish, listen, urlOf } from "./http/listen.ts";
 import { instanceName } from "./instance-name.ts";
 import { stderrLogger } from "./log.ts";
+import { instanceMetrics, mergeMetrics, metricsType } from "./metrics.ts";
 import { OwnHealth } from "./own-health.ts";
 import type { InstanceHealth } from "./readiness.ts";
 import type { ServerOptions, Zuruf } from "./zuruf.ts";
@@ -29,6 +30,8 @@ export interface ServiceConfig extends Partial<Omit<ServiceSettings, "app" | "ba
 export interface Membership {
   /** All instances behind the port, this one with what it says of itself. */
   health(own: InstanceHealth): Promise<readonly InstanceHealth[]>;
+  /** The metrics of all instances, each a text, this one's with what it says of itself. */
+  metrics(own: () => Promise<string>): Promise<readonly string[]>;
   /** Told once the port is bound. */
   bound?(port: number): void;
   /** Binds the port only when everything is ready, because others serve it meanwhile. */
@@ -43,6 +46,8 @@ export interface Service {
   readonly zuruf: Zuruf;
   /** What this instance says of itself now. */
   health(): InstanceHealth;
+  /** This instance's metrics in Prometheus' text format; empty unless the setting `metrics` is on. */
+  metrics(): Promise<string>;
   /**
    * Stops gracefully: not ready, then no new connections, then the open ones closed spread over `drainWindow`, then requests in progress
    * finished (5 s), then the application closed, then the backplane left. Once: further calls return the first one's promise.
@@ -53,7 +58,11 @@ export interface Service {
 /** How long requests in progress may take when the service stops, in milliseconds. */
 const requestsWithin = 5000;
 
-const alone: Membership = { health: async (own) => [own], bindLast: false };
+const alone: Membership = {
+  health: async (own) => [own],
+  metrics: async (own) => [await own()],
+  bindLast: false,
+};
 
 /**
  * Starts one instance of the whole service: channels on `path`, `/echo`, `/healthz`, `/readyz`, static files and an application.
@@ -106,6 +115,13 @@ async function start(
 
   const { http, listener } = await applicationServer(server, { ...settings, logger });
   undo.push(() => http.close());
+  const registry = settings.metrics ? instanceMetrics(running) : undefined;
+  const metrics = async (): Promise<string> => (await registry?.metrics()) ?? "";
+  if (registry !== undefined)
+    http.get("/metrics", async (_request, reply) => {
+      reply.header("content-type", metricsType);
+      return mergeMetrics(await membership.metrics(metrics));
+    });
   if (settings.apiKey !== undefined) await serveApi(http, running, settings.apiKey);
   await runApplication(async () => {
     await application?.(running, http);
@@ -132,7 +148,7 @@ async function start(
     await running.close();
   };
   let stopped: Promise<void> | undefined;
-  return { url: urlOf(host, port), port, zuruf: running, health, close: () => (stopped ??= stop()) };
+  return { url: urlOf(host, port), port, zuruf: running, health, metrics, close: () => (stopped ??= stop()) };
 }
 
 /** The settings that the embedded server knows too. */

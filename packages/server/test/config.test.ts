@@ -58,6 +58,7 @@ describe("values", () => {
       path: ["/live", "/live"],
       echo: ["true", true],
       apiKey: ["0123456789abcdef", "0123456789abcdef"],
+      metrics: ["true", true],
       origins: ["https://a.example:443, http://b.example:81", ["https://a.example", "http://b.example:81"]],
       trustedProxies: ["10.0.0.0/8,::1", ["10.0.0.0/8", "::1"]],
       channels: ['{"chat:*":{"history":{"size":10,"ttl":"1h"}}}', { "chat:*": { history: { size: 10, ttl: "1h" } } }],

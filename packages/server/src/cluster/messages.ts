@@ -2,12 +2,20 @@ import type { ServiceSettings } from "../config/service-config.ts";
 import type { ServerErrorCode } from "../errors.ts";
 import type { InstanceHealth } from "../readiness.ts";
 
+/** What every instance can be asked, and what it answers. */
+export interface Topics {
+  readonly health: InstanceHealth;
+  /** Prometheus' text. */
+  readonly metrics: string;
+}
+export type Topic = keyof Topics;
+
 /** What the primary process says to an instance. */
 export type ToInstance =
   | { readonly type: "start"; readonly settings: ServiceSettings; readonly bindLast: boolean }
   | { readonly type: "stop" }
-  | { readonly type: "askHealth"; readonly id: number }
-  | { readonly type: "instances"; readonly id: number; readonly instances: readonly InstanceHealth[] };
+  | { readonly type: "ask"; readonly id: number; readonly topic: Topic }
+  | { readonly type: "answers"; readonly id: number; readonly answers: readonly Topics[Topic][] };
 
 /** What an instance says to the primary process. */
 export type ToPrimary =
@@ -15,5 +23,5 @@ export type ToPrimary =
   | { readonly type: "bound"; readonly port: number }
   | { readonly type: "ready"; readonly port: number }
   | { readonly type: "failed"; readonly code: ServerErrorCode; readonly message: string }
-  | { readonly type: "health"; readonly id: number; readonly health: InstanceHealth }
-  | { readonly type: "askInstances"; readonly id: number };
+  | { readonly type: "answer"; readonly id: number; readonly answer: Topics[Topic] }
+  | { readonly type: "askAll"; readonly id: number; readonly topic: Topic };

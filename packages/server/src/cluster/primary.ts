@@ -3,6 +3,7 @@ import type { ServiceSettings } from "../config/service-config.ts";
 import { urlOf } from "../http/listen.ts";
 import { stderrLogger } from "../log.ts";
 import type { InstanceHealth } from "../readiness.ts";
+import { shared } from "./questions.ts";
 import { Seat, type SeatEvents } from "./seat.ts";
 
 /** Several instances behind one port. */
@@ -32,16 +33,13 @@ export async function startCluster(settings: ServiceSettings, file: string): Pro
 
   let requested = settings.port;
   let port = settings.port;
-  let survey: Promise<readonly InstanceHealth[]> | undefined;
   const seats: Seat[] = [];
 
-  // Many may ask at the same time; one round of questions answers them all.
-  const health = (): Promise<readonly InstanceHealth[]> => {
-    survey ??= Promise.all(seats.map((seat) => seat.health())).finally(() => {
-      survey = undefined;
-    });
-    return survey;
-  };
+  const health = shared(() => Promise.all(seats.map((seat) => seat.health())));
+  const metrics = shared(async () => {
+    const texts = await Promise.all(seats.map((seat) => seat.ask("metrics")));
+    return texts.filter((text) => text !== undefined);
+  });
 
   let setBound!: () => void;
   const bound = new Promise<void>((resolve) => (setBound = resolve));
@@ -58,7 +56,7 @@ export async function startCluster(settings: ServiceSettings, file: string): Pro
       if (!seats.some((seat) => seat.occupied)) requested = port;
       logger.error({ instance: name, reason, pause: Math.round(pause) }, "an instance ended and is started again");
     },
-    instances: health,
+    all: (topic) => (topic === "health" ? health() : metrics()),
     start: (instance) => ({ settings: { ...settings, port: requested, instance }, bindLast: seats.length > 1 }),
   };
 

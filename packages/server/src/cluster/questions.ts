@@ -26,3 +26,12 @@ export class Questions<Answer> {
     resolve?.(answer);
   }
 }
+
+/** Many may ask at the same time: one answer serves them all. */
+export function shared<T>(ask: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined;
+  return () =>
+    (running ??= ask().finally(() => {
+      running = undefined;
+    }));
+}

@@ -3,7 +3,7 @@ import type { ServiceSettings } from "../config/service-config.ts";
 import { ServerError } from "../errors.ts";
 import { instanceName } from "../instance-name.ts";
 import type { InstanceHealth, InstanceState } from "../readiness.ts";
-import type { ToInstance, ToPrimary } from "./messages.ts";
+import type { ToInstance, ToPrimary, Topic, Topics } from "./messages.ts";
 import { Questions } from "./questions.ts";
 
 /** How long an instance has to say how it is, in milliseconds. */
@@ -19,8 +19,8 @@ export interface SeatEvents {
   ready(port: number): void;
   /** The instance ended by itself. @param pause milliseconds until it starts again. */
   ended(name: string, reason: string, pause: number): void;
-  /** @returns all instances, for one of them that was asked. */
-  instances(): Promise<readonly InstanceHealth[]>;
+  /** @returns the answers of all instances, for one of them that was asked. */
+  all(topic: Topic): Promise<readonly Topics[Topic][]>;
   /** The settings for a new life of that name, and whether others serve the port meanwhile. */
   start(name: string): { readonly settings: ServiceSettings; readonly bindLast: boolean };
 }
@@ -29,7 +29,7 @@ export interface SeatEvents {
 export class Seat {
   readonly #base: string;
   readonly #events: SeatEvents;
-  readonly #questions = new Questions<InstanceHealth>();
+  readonly #questions = new Questions<Topics[Topic]>();
   #name: string;
   #worker: Worker | undefined;
   #state: InstanceState = "starting";
@@ -100,11 +100,11 @@ export class Seat {
       case "failed":
         this.#failure = new ServerError(message.code, message.message);
         break;
-      case "health":
-        this.#questions.answered(message.id, message.health);
+      case "answer":
+        this.#questions.answered(message.id, message.answer);
         break;
-      case "askInstances":
-        void this.#events.instances().then((instances) => this.#say({ type: "instances", id: message.id, instances }));
+      case "askAll":
+        void this.#events.all(message.topic).then((answers) => this.#say({ type: "answers", id: message.id, answers }));
         break;
     }
   }
@@ -133,6 +133,13 @@ export class Seat {
     this.#events.ended(this.#name, reason, pause);
   }
 
+  /** @returns what the instance answers; undefined when it is not ready, or does not answer within a second. */
+  async ask<T extends Topic>(topic: T): Promise<Topics[T] | undefined> {
+    if (this.#state !== "ready") return undefined;
+    const answer = await this.#questions.ask((id) => this.#say({ type: "ask", id, topic }), answerWithin);
+    return answer as Topics[T] | undefined;
+  }
+
   async health(): Promise<InstanceHealth> {
     const own = (state: InstanceState): InstanceHealth => ({
       name: this.#name,
@@ -143,7 +150,7 @@ export class Seat {
       restarts: this.#restarts,
     });
     if (this.#state !== "ready") return own(this.#state);
-    const told = await this.#questions.ask((id) => this.#say({ type: "askHealth", id }), answerWithin);
+    const told = await this.ask("health");
     if (told !== undefined) return { ...told, restarts: this.#restarts };
     return own(this.#worker === undefined ? "restarting" : "unresponsive");
   }

@@ -1,31 +1,29 @@
 import { oneLine, ServerError } from "../errors.ts";
-import type { InstanceHealth } from "../readiness.ts";
 import { startService, type Membership, type Service } from "../service.ts";
-import type { ToInstance, ToPrimary } from "./messages.ts";
-import { Questions } from "./questions.ts";
+import type { ToInstance, ToPrimary, Topic, Topics } from "./messages.ts";
+import { Questions, shared } from "./questions.ts";
 
 /** How long the primary process has to say how all instances are; longer than it gives them. In milliseconds. */
 const answerWithin = 2000;
 
 /** Runs this process as one instance of a cluster: everything it does it is told by the primary process, except that SIGTERM ends it gracefully. */
 export function runWorker(): void {
-  const questions = new Questions<readonly InstanceHealth[]>();
+  const questions = new Questions<readonly Topics[Topic][]>();
   let service: Promise<Service> | undefined;
-  let survey: Promise<readonly InstanceHealth[]> | undefined;
   let stopping: Promise<void> | undefined;
 
+  const askAll = <T extends Topic>(topic: T): (() => Promise<readonly Topics[T][] | undefined>) =>
+    shared(async () => {
+      const answers = await questions.ask((id) => say({ type: "askAll", id, topic }), answerWithin);
+      return answers as readonly Topics[T][] | undefined;
+    });
+  const health = askAll("health");
+  const metrics = askAll("metrics");
   const membership = (bindLast: boolean): Membership => ({
     bindLast,
     bound: (port) => say({ type: "bound", port }),
-    health(own) {
-      survey ??= questions
-        .ask((id) => say({ type: "askInstances", id }), answerWithin)
-        .then((instances) => instances ?? [own])
-        .finally(() => {
-          survey = undefined;
-        });
-      return survey;
-    },
+    health: async (own) => (await health()) ?? [own],
+    metrics: async (own) => (await metrics()) ?? [await own()],
   });
 
   // Ctrl+C reaches every process of the terminal: the primary process decides what it means.
@@ -40,16 +38,23 @@ export function runWorker(): void {
       case "stop":
         void stop();
         break;
-      case "askHealth":
-        void service?.then((running) => say({ type: "health", id: message.id, health: running.health() }), ignore);
+      case "ask":
+        void answer(message.id, message.topic);
         break;
-      case "instances":
-        questions.answered(message.id, message.instances);
+      case "answers":
+        questions.answered(message.id, message.answers);
         break;
     }
   });
 
   say({ type: "listening" });
+
+  /** Whoever asks does so only when this instance has said that it is ready; a start that failed is told by `fail`. */
+  async function answer(id: number, topic: Topic): Promise<void> {
+    const running = await service;
+    if (running === undefined) return;
+    say({ type: "answer", id, answer: topic === "health" ? running.health() : await running.metrics() });
+  }
 
   function stop(): Promise<void> {
     stopping ??= (service?.then((running) => running.close()) ?? Promise.resolve()).then(() => process.exit(0), fail);
@@ -71,8 +76,4 @@ function fail(error: unknown): void {
 /** The primary process may be gone: Node ends this one then. */
 function say(message: ToPrimary): void {
   if (process.connected) process.send?.(message, () => undefined);
-}
-
-function ignore(): void {
-  // a start that failed is told by `fail`
 }

@@ -59,6 +59,7 @@ export const options: OptionTable = {
     kind: secret("KEY", "16 to 200 visible characters", (value) => /^[!-~]{16,200}$/.test(value)),
     default: undefined,
   },
+  metrics: { about: "serve /metrics for Prometheus, to everybody who reaches the port", kind: toggle, default: false },
   origins: {
     about: "exact origins whose pages may connect; default: the server's own only",
     kind: origins,

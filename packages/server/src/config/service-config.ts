@@ -26,6 +26,8 @@ export interface ServiceSettings {
   readonly echo: boolean;
   /** Key of the HTTP API; undefined: there is none. */
   readonly apiKey: string | undefined;
+  /** Whether `/metrics` is served. */
+  readonly metrics: boolean;
   /** Exact origins whose pages may connect; empty: the page's own origin only. */
   readonly origins: readonly string[];
   /** Addresses and CIDR ranges whose `X-Forwarded-…` headers are believed. */
