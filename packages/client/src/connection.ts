@@ -12,6 +12,9 @@ import { Heartbeat } from "./heartbeat.ts";
 import type { Answered, Request } from "./line.ts";
 import type { Transport, TransportFactory } from "./transport.ts";
 
+/** Packets whose ids are the server's own, or nothing that is known. */
+const ownIds: ReadonlySet<string> = new Set(["direct", "call", "unknown"]);
+
 export interface ConnectionSetup {
   readonly url: string;
   readonly codec: Codec;
@@ -164,7 +167,7 @@ export class Connection {
       return this.#end(endingOfError("badPacket", error));
     }
     this.#heartbeat?.received();
-    const id = "id" in packet && packet.type !== "direct" && packet.type !== "call" ? packet.id : undefined;
+    const id = "id" in packet && !ownIds.has(packet.type) ? packet.id : undefined;
     const answered = id === undefined ? undefined : this.#pending.get(id);
     if (id === undefined || answered === undefined) return this.#events.push(packet);
     this.#pending.delete(id);

@@ -18,7 +18,7 @@ export interface ClientOptions {
   readonly backoff?: Partial<BackoffBounds>;
   /** Milliseconds of quiet after which either side says that it lives; a wish, the server decides. Default: the server's. */
   readonly heartbeat?: number;
-  /** How packets are written. Default JSON; `binaryCodec` of `@zuruf/protocol` is smaller for bytes. */
+  /** How packets are written. Default JSON; `binaryCodec` of `@zuruf/client/binary` is smaller for bytes. */
   readonly codec?: Codec;
   /** Makes the line to the server. Default: the platform's `WebSocket`, or `@zuruf/websocket` in Node 20, which has none. */
   readonly transport?: TransportFactory;

@@ -3,6 +3,7 @@ import { WebSocket } from "@zuruf/websocket";
 import { WebSocket as UndiciWebSocket } from "undici";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { WebSocket as WsWebSocket } from "ws";
+import { binaryCodec } from "../src/binary.ts";
 import { type Client, type ClientOptions, createClient } from "../src/index.ts";
 
 let service: Service;
@@ -67,6 +68,20 @@ describe("on the real server", () => {
     await vi.waitFor(() => expect(heard).toEqual(["ä€😀", Uint8Array.of(0, 128, 255)]));
     client.disconnect();
     expect(client.state).toBe("disconnected");
+  });
+
+  test("the binary codec", async () => {
+    const client = connect({ codec: binaryCodec });
+    const room = client.channel("kept");
+    const heard: unknown[] = [];
+    await room.subscribe();
+    room.on("publication", ({ data }) => void heard.push(data));
+    const { position } = await room.publish({ text: "ä€😀" });
+    await room.publish(Uint8Array.of(0, 128, 255));
+    await vi.waitFor(() => expect(heard).toEqual([{ text: "ä€😀" }, Uint8Array.of(0, 128, 255)]));
+    const page = await room.history({ ...(position && { after: position }) });
+    expect(page.publications.map(({ data, own }) => [data, own])).toEqual([[Uint8Array.of(0, 128, 255), true]]);
+    await expect(client.channel("missing").subscribe()).rejects.toMatchObject({ code: "notFound" });
   });
 
   test("an address where nobody is, or nobody speaks WebSocket", async () => {
