@@ -10,7 +10,16 @@ import {
   type Position,
   type PublishOptions,
 } from "@zuruf/hub";
-import { Deadlines, endOf, follows, misfit, readControl, writeControl } from "@zuruf/hub/store";
+import {
+  Deadlines,
+  endOf,
+  follows,
+  misfit,
+  readAnnouncement,
+  readControl,
+  writeAnnouncement,
+  writeControl,
+} from "@zuruf/hub/store";
 import { loadDriver, type Driver } from "./driver.ts";
 import { explain, isUnsent, readRefusal } from "./failures.ts";
 import { malformed, readPage, readPosition } from "./page.ts";
@@ -19,7 +28,6 @@ import { printAddress, readSettings, readTarget, type RedisOptions, type Setting
 import { announceOnce, append, heads, page, probe, type Script } from "./scripts.ts";
 import type { RedisServer } from "./server.ts";
 import { Servers } from "./servers.ts";
-import { announceWithoutHistory, readAnnouncement } from "./wire.ts";
 
 /** Bytes of publications that may wait for Redis; beyond, publications are refused at once. */
 const mostBytesInFlight = 64 * 1024 * 1024;
@@ -115,7 +123,7 @@ export class RedisBackplane implements Backplane {
     const record = key === undefined ? [] : [names.key(channel, shorten(key))];
     const keyWindow = `${this.#settings.keyWindow}`;
     if (retention === undefined) {
-      const message = announceWithoutHistory(data);
+      const message = Buffer.from(writeAnnouncement(undefined, data).buffer);
       if (key === undefined) await this.#send(announcements, ["SPUBLISH", announcements, message], "unknown");
       else await this.#run(announceOnce, record, [message, announcements, keyWindow], "unknown");
       return undefined;
@@ -187,7 +195,11 @@ export class RedisBackplane implements Backplane {
 
   async control(message: Uint8Array, to?: InstanceId): Promise<void> {
     const channel = this.#names.control(to);
-    await this.#send(channel, ["SPUBLISH", channel, Buffer.from(writeControl(this.#instance, message))], "unavailable");
+    await this.#send(
+      channel,
+      ["SPUBLISH", channel, Buffer.from(writeControl(this.#instance, message).buffer)],
+      "unavailable",
+    );
   }
 
   async close(): Promise<void> {

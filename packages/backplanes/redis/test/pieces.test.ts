@@ -1,11 +1,20 @@
 import { anything, assert, property, string, uint8Array } from "fast-check";
 import { describe, expect, test } from "vitest";
-import { endOf, epochAt, follows, misfit, readChain, readControl, writeControl } from "@zuruf/hub/store";
+import {
+  endOf,
+  epochAt,
+  follows,
+  misfit,
+  readAnnouncement,
+  readChain,
+  readControl,
+  writeAnnouncement,
+  writeControl,
+} from "@zuruf/hub/store";
 import { Names, slotOf } from "../src/names.ts";
 import { readSettings, readTarget } from "../src/options.ts";
 import { readPage, readPosition } from "../src/page.ts";
 import { readSlots } from "../src/topology.ts";
-import { announceWithoutHistory, readAnnouncement } from "../src/wire.ts";
 
 describe("names", () => {
   // Redis Cluster specification, and CLUSTER KEYSLOT on a server.
@@ -44,10 +53,10 @@ describe("wire", () => {
   test("what is written is read", () => {
     assert(
       property(bytes, string({ minLength: 1, maxLength: 64, unit: "binary" }), (data, from) => {
-        expect(readAnnouncement(announceWithoutHistory(data))).toEqual({
+        expect(readAnnouncement(writeAnnouncement(undefined, data))).toEqual({
           epoch: "",
           offset: 0,
-          data: Buffer.from(data),
+          data,
         });
         const sender = Buffer.from(from).toString();
         expect(readControl(writeControl(sender, data))).toEqual({ from: sender, message: data });
