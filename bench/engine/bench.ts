@@ -29,7 +29,10 @@ function available(peers: readonly Peer[], notes: Notes): Peer[] {
   });
 }
 
-const able = (peer: Peer, test: Test): boolean => test.compression === "off" || peer.lacks !== "compression";
+function able({ lacks }: Peer, { compression }: Test): boolean {
+  if (lacks === "compression") return compression === "off";
+  return lacks !== "context takeover" || compression !== "context";
+}
 
 /** Which peers answer this test rightly, byte for byte. */
 async function verified(test: Test, peers: readonly Peer[], notes: Notes): Promise<Peer[]> {

@@ -17,7 +17,7 @@ export interface Peer {
   readonly runtime: "node" | "bun";
   readonly env?: Readonly<Record<string, string>>;
   /** What it cannot do at all. */
-  readonly lacks?: "compression";
+  readonly lacks?: "compression" | "context takeover";
 }
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -31,6 +31,7 @@ export const peers: readonly Peer[] = [
     file: "zuruf.ts",
     runtime: "node",
     env: { ZURUF_NO_INTERNALS: "1" },
+    lacks: "context takeover",
   },
   { name: "ws", title: "ws + bufferutil", file: "ws.ts", runtime: "node" },
   { name: "ws-cork", title: "ws, corked per tick", file: "ws-cork.ts", runtime: "node" },
