@@ -19,6 +19,8 @@ interface Entry {
   failure: ZurufError | undefined;
   /** An earlier attempt may have been stored: only a position ends the doubt. */
   doubtful: boolean;
+  /** Could not be sent at once. */
+  waited: boolean;
 }
 
 /** Answers after which a publication may be stored all the same. */
@@ -82,6 +84,7 @@ export class Outbox {
         flying: false,
         failure: undefined,
         doubtful: false,
+        waited: false,
       };
       const lane = this.#lanes.get(channel) ?? this.#open(channel);
       lane.entries.add(entry);
@@ -89,6 +92,7 @@ export class Outbox {
       this.#bytes += size;
       entry.deadline = after(this.#clock, deadline, () => this.#expire(lane, entry));
       if (!lane.holding) this.#send(lane, entry);
+      entry.waited = entry.failure === undefined;
     });
   }
 
@@ -193,8 +197,9 @@ export class Outbox {
     if (!lane.entries.has(entry)) return;
     entry.failure = error;
     entry.doubtful ||= doubts.has(error.code);
-    // Too fast is for the application to say to whoever is too fast, unless a doubt is left; and what cannot come true in time is said at once.
-    const tooFast = error.code === "rateLimited" && !entry.doubtful;
+    // Too fast is for the application to say to whoever is too fast, unless a doubt is left, or it was this queue that went out too fast;
+    // and what cannot come true in time is said at once.
+    const tooFast = error.code === "rateLimited" && !entry.doubtful && !entry.waited;
     const tooLate = this.#clock.now() + error.retryAfter > entry.until;
     if (!error.retryable || tooFast || tooLate)
       this.#drop(lane, entry).reject(entry.doubtful ? ending(entry, "the retry was refused") : error);

@@ -222,7 +222,9 @@ describe("retrying", () => {
   });
 
   test("too fast is told at once, and what follows lifts the bar", async () => {
-    const { server, publish, sent } = setUp();
+    const { server, client, publish, sent } = setUp();
+    client.connect();
+    await settled();
     let refusals = 1;
     server.script = (packet) =>
       packet.type === "publish" && refusals-- > 0 ? refuse(packet, "rateLimited", 2000) : undefined;
@@ -233,6 +235,29 @@ describe("retrying", () => {
     await settled();
     expect(next.value).toBeDefined();
     expect(sent()).toEqual([[1], [2, true]]);
+  });
+
+  test("a queue that goes out too fast after an interruption is slowed down, not refused", async () => {
+    const { server, client, publish, sent } = setUp();
+    client.connect();
+    await settled();
+    server.line.end();
+    const outcomes = [1, 2, 3, 4, 5].map((n) => publish(n));
+    let barred = false;
+    let room = 2;
+    server.script = (packet) => {
+      if (packet.type !== "publish") return undefined;
+      if (packet.again === true) [barred, room] = [false, 2];
+      if (barred) return refuse(packet, "notStored");
+      if (room-- > 0) return undefined;
+      barred = true;
+      return refuse(packet, "rateLimited", 3000);
+    };
+    await server.clock.advance(4500);
+    expect(outcomes.map(({ value }) => value !== undefined)).toEqual([true, true, true, true, false]);
+    await server.clock.advance(20_000);
+    expect(outcomes.map(({ code }) => code)).toEqual([undefined, undefined, undefined, undefined, undefined]);
+    expect(sent().at(-1)).toEqual([5, true]);
   });
 
   test("what the server refuses for good, or beyond the deadline, is told at once", async () => {
