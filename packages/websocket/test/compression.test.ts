@@ -181,7 +181,7 @@ test("a prepared message is compressed once for all", async () => {
 });
 
 test("contexts are bounded: who comes too late does without", async () => {
-  const { server } = await pair({ contextTakeover: true, maxContexts: 2 });
+  const { server } = await pair({ contextTakeover: true, maxContexts: 2 }, true, { internals: true });
   const { port } = await server.listen(0);
   const extensions = async (): Promise<string> => {
     await once(new WebSocket(`ws://127.0.0.1:${port}`), "open");

@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import type { Server } from "node:http";
 import { connect } from "node:net";
 import type { AddressInfo, Socket as NetSocket } from "node:net";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { WebSocket as Client, WebSocketServer as OtherServer } from "ws";
 import { createWebSocketServer, WebSocketError } from "../src/index.ts";
 import type { Handlers, Message, ServerOptions, Socket, WebSocketServer } from "../src/index.ts";
@@ -16,8 +16,13 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
+let internals = true;
+afterEach(() => {
+  internals = true;
+});
+
 function engine<Data = undefined>(handlers: Handlers<Data>, options: ServerOptions = {}): WebSocketServer<Data> {
-  const server = createWebSocketServer(handlers, options);
+  const server = createWebSocketServer(handlers, { internals, ...options });
   cleanups.push(() => server.close({ within: 0 }));
   return server;
 }
@@ -103,6 +108,25 @@ describe("attach", () => {
     expect(await first("/other")).toBe("other");
     expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("plain");
     expect(await refusal(port, "/nobody")).toBe(404); // only once the others had their time
+  });
+
+  test("a request for another upgrade is a plain request, RFC 9110 §7.8", async () => {
+    const { server, port } = await http();
+    engine({}).attach(server, { path: "/ws" });
+    const answer = async (method: string, body: string): Promise<string> => {
+      const peer = connect(port, "127.0.0.1");
+      cleanups.push(() => peer.destroy());
+      peer.write(
+        `${method} / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n` +
+          `HTTP2-Settings: AAEAAEAAAAIAAAAA\r\n${body === "" ? "" : `Content-Length: ${body.length}\r\n`}\r\n${body}`,
+      );
+      const chunks: Buffer[] = [];
+      peer.on("data", (chunk: Buffer) => void chunks.push(chunk));
+      await once(peer, "end");
+      return Buffer.concat(chunks).toString();
+    };
+    expect(await answer("GET", "")).toMatch(/^HTTP\/1.1 200 OK[^]*Connection: close[^]*plain/);
+    expect(await answer("POST", "body")).toMatch(/^HTTP\/1.1 501 /);
   });
 
   test("a path can be taken once, until its engine closes", async () => {
@@ -216,7 +240,11 @@ describe("upgrade", () => {
   });
 });
 
-describe("messages", () => {
+describe.each([true, false])("messages, with internals: %s", (allowed) => {
+  beforeEach(() => {
+    internals = allowed;
+  });
+
   test("frames in the handshake's own segment are read", async () => {
     const received: Message[] = [];
     const { port } = await engine({ message: (_socket, message) => void received.push(message) }).listen(0);
@@ -456,7 +484,11 @@ describe("the end", () => {
   });
 });
 
-describe("a slow reader", () => {
+describe.each([true, false])("a slow reader, with internals: %s", (allowed) => {
+  beforeEach(() => {
+    internals = allowed;
+  });
+
   test("is told by send and drain, and loses nothing", async () => {
     let drains = 0;
     const sockets: Socket[] = [];

@@ -2,7 +2,9 @@ import type { Agent } from "node:http";
 import type { ConnectionOptions } from "node:tls";
 import { WebSocketError } from "../core/errors.ts";
 import { isHeaderValue, isToken } from "../core/header-values.ts";
-import { readServerOptions } from "./options.ts";
+import { readInteger } from "./integer-option.ts";
+import type { IntegerOption } from "./integer-option.ts";
+import { integerOptions, readServerOptions } from "./options.ts";
 import type { ServerLimits, ServerOptions } from "./options.ts";
 
 /**
@@ -35,11 +37,14 @@ export interface ResolvedClientOptions {
   readonly followRedirects: number;
 }
 
-const MOST_REDIRECTS = 20;
-/** A client has chosen its server, and browsers take what they are sent. */
-const MAX_MESSAGE = 64 * 1024 * 1024;
-/** Browsers never cut off a connection for what `send` was given: the application watches `bufferedAmount`. */
-const MAX_BUFFERED = 2 ** 31 - 1;
+/** The numeric options that a client has alone, or with another default: least, most, default. */
+export const clientIntegerOptions: Readonly<Record<"maxMessage" | "maxBuffered" | "followRedirects", IntegerOption>> = {
+  // A client has chosen its server, and browsers take what they are sent.
+  maxMessage: { ...integerOptions.maxMessage, standard: 64 * 1024 * 1024 },
+  // Browsers never cut off a connection for what `send` was given: the application watches `bufferedAmount`.
+  maxBuffered: { ...integerOptions.maxBuffered, standard: integerOptions.maxBuffered.most },
+  followRedirects: { least: 0, most: 20, standard: 0 },
+};
 
 /** Header names that the handshake writes itself, RFC 6455 §4.1. */
 const OWN_HEADERS: ReadonlySet<string> = new Set([
@@ -55,7 +60,7 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
 
 /** Fills in defaults. @throws WebSocketError INVALID_OPTION, naming the option. */
 export function readClientOptions(options: WebSocketOptions): ResolvedClientOptions {
-  const { headers = {}, origin, tls, agent, followRedirects = 0, ...shared } = options;
+  const { headers = {}, origin, tls, agent, followRedirects, ...shared } = options;
   for (const [name, value] of Object.entries(headers)) {
     if (!isToken(name) || typeof value !== "string" || !isHeaderValue(value)) {
       throw new WebSocketError("INVALID_OPTION", `headers: ${JSON.stringify(name)} cannot be sent`);
@@ -67,16 +72,11 @@ export function readClientOptions(options: WebSocketOptions): ResolvedClientOpti
   if (origin !== undefined && (typeof origin !== "string" || !isHeaderValue(origin))) {
     throw new WebSocketError("INVALID_OPTION", "origin must be a header's value");
   }
-  if (!Number.isInteger(followRedirects) || followRedirects < 0 || followRedirects > MOST_REDIRECTS) {
-    throw new WebSocketError(
-      "INVALID_OPTION",
-      `followRedirects must be an integer from 0 to ${MOST_REDIRECTS}, not ${String(followRedirects)}`,
-    );
-  }
   const limits = readServerOptions({
     ...shared,
-    maxMessage: shared.maxMessage ?? MAX_MESSAGE,
-    maxBuffered: shared.maxBuffered ?? MAX_BUFFERED,
+    maxMessage: shared.maxMessage ?? clientIntegerOptions.maxMessage.standard,
+    maxBuffered: shared.maxBuffered ?? clientIntegerOptions.maxBuffered.standard,
   });
-  return { limits, headers, origin, tls, agent, followRedirects };
+  const redirects = readInteger("followRedirects", followRedirects, clientIntegerOptions.followRedirects);
+  return { limits, headers, origin, tls, agent, followRedirects: redirects };
 }

@@ -1,5 +1,7 @@
 /** Per period; enough that thousands of items cause no burst. */
-const SLICES = 16;
+const MOST_SLICES = 16;
+/** Milliseconds from one slice to the next at least: timers that are much finer come late on a busy machine. */
+const SHORTEST_SLICE = 20;
 
 /**
  * Visits each item of a set once per period, a slice at a time, without keeping anything per item. Its timer runs
@@ -8,6 +10,7 @@ const SLICES = 16;
 export class Rounds<Item> {
   readonly #items: ReadonlySet<Item>;
   readonly #period: number;
+  readonly #slices: number;
   readonly #visit: (item: Item) => void;
   #timer: NodeJS.Timeout | undefined;
   /** Those still to come in this period. Dropped with the last item: it would keep those that are gone alive. */
@@ -21,13 +24,14 @@ export class Rounds<Item> {
   constructor(items: ReadonlySet<Item>, period: number, visit: (item: Item) => void) {
     this.#items = items;
     this.#period = period;
+    this.#slices = Math.max(1, Math.min(MOST_SLICES, Math.floor(period / SHORTEST_SLICE)));
     this.#visit = visit;
   }
 
   /** To be called whenever an item was added. */
   start(): void {
     if (this.#timer !== undefined || this.#period === 0) return;
-    this.#timer = setInterval(() => this.#visitSome(), Math.max(1, this.#period / SLICES)).unref();
+    this.#timer = setInterval(() => this.#visitSome(), Math.max(1, this.#period / this.#slices)).unref();
   }
 
   #visitSome(): void {
@@ -44,7 +48,7 @@ export class Rounds<Item> {
       this.#visited = 0;
     }
     this.#slice++;
-    const due = Math.ceil((this.#total * this.#slice) / SLICES);
+    const due = Math.ceil((this.#total * this.#slice) / this.#slices);
     while (this.#visited < due) {
       // A set's iterator goes on after changes: it skips what was deleted and comes to what was added.
       const next = this.#rest.next();
@@ -52,6 +56,6 @@ export class Rounds<Item> {
       this.#visited++;
       this.#visit(next.value);
     }
-    if (this.#slice === SLICES) this.#slice = 0;
+    if (this.#slice === this.#slices) this.#slice = 0;
   }
 }

@@ -1,6 +1,7 @@
 import type { EventEmitter } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import { servePlainly, wantsOtherUpgrade } from "./plain.ts";
 import { refuse } from "./refuse.ts";
 import { splitTarget } from "./request.ts";
 
@@ -59,6 +60,7 @@ function listen(server: UpgradeSource, patience: number): Routes {
     const take = byPath.get(splitTarget(request.url ?? "").path) ?? byPath.get(EVERY_PATH);
     if (take !== undefined) take(request, stream, head);
     else if (server.listenerCount("upgrade") > 1) leaveToOthers(stream, patience);
+    else if (wantsOtherUpgrade(request)) servePlainly(server, request, stream);
     else notFound(stream);
   };
   const routes = { byPath, listener };
