@@ -82,7 +82,7 @@ export interface Channel<Data = unknown> extends Listenable<ChannelEvents<Data>>
   /**
    * Subscribes, and keeps it so through reconnects until `unsubscribe`. Connects the client if it never was.
    * Resolves at the first `subscribed`; rejects when the server refuses for good, at `unsubscribe`, and when the client is or gets disconnected for good
-   * (the wish stays then, and comes true after `connect`).
+   * (the wish stays then, and comes true after `connect`). Events say the same, so that it need not be awaited.
    */
   subscribe(options?: SubscribeOptions): Promise<void>;
   /** Takes the wish back. No publication is delivered after it. */
@@ -169,6 +169,8 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
       if (refused === undefined) this.#waiting.push({ resolve, reject });
       else reject(refused);
     });
+    // Who does not wait for it hears the same from `error` and `state`: no uncaught rejection.
+    subscribed.catch(() => undefined);
     if (this.#state === "unsubscribed") {
       this.#position = options.position;
       this.#echo = options.echo ?? true;

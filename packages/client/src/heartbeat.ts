@@ -57,7 +57,8 @@ export class Heartbeat {
     const silentAt = Math.min(this.#received + 2 * this.#interval + patience, this.#probeUntil);
     this.#planned = Math.min(this.#sent + this.#interval, silentAt);
     if (this.#planned === Number.POSITIVE_INFINITY) return;
-    this.#timer = this.#clock.setTimeout(this.#tick, Math.max(1, this.#planned - this.#clock.now()));
+    const wait = Math.max(1, this.#planned - this.#clock.now());
+    this.#timer = this.#clock.setTimeout(this.#tick, Math.min(wait, this.#interval));
   }
 
   #ask(now: number): void {
@@ -67,6 +68,8 @@ export class Heartbeat {
 
   readonly #tick = (): void => {
     const now = this.#clock.now();
+    // The clock was set back: begin anew, or nothing would be due for as long as that.
+    if (now < this.#sent || now < this.#received) this.#sent = this.#received = now;
     const overdue = now >= Math.min(this.#probeUntil, this.#received + 2 * this.#interval + patience);
     const late = now - this.#planned > patience;
     if (overdue && !late) return this.#silent();

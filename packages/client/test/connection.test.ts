@@ -300,6 +300,18 @@ describe("heartbeat", () => {
     expect(states.at(-1)).toMatchObject({ state: "connecting", reason: "silent" });
   });
 
+  test("a clock that is set back does not stop it", async () => {
+    const { server, client } = await beating();
+    server.clock.set(-3_600_000);
+    for (let i = 0; i < 4; i++) {
+      await server.clock.advance(10_000);
+      server.line.say({ type: "ping" });
+    }
+    expect(server.line.of("ping").length).toBeGreaterThanOrEqual(2);
+    await server.clock.advance(25_000);
+    expect(client.state).toBe("connecting");
+  });
+
   test("a hidden page, whose timers are late, answers messages with a sign of life", async () => {
     const { server } = await beating();
     server.clock.sleep(10_000);

@@ -250,6 +250,17 @@ describe("for await", () => {
   });
 });
 
+test("the public names", async () => {
+  const names = async (module: Promise<object>): Promise<string[]> => Object.keys(await module).sort();
+  expect(await names(import("../src/index.ts"))).toEqual(["ZurufError", "createClient", "publications"]);
+  expect(await names(import("../src/core.ts"))).toEqual(["ZurufError", "createClient"]);
+  expect(await names(import("../src/presence/index.ts"))).toEqual(["presence", "reduceMembers"]);
+  expect(await names(import("../src/direct.ts"))).toEqual(["direct"]);
+  expect(await names(import("../src/calls.ts"))).toEqual(["calls"]);
+  expect(await names(import("../src/iterate.ts"))).toEqual(["publications"]);
+  expect(await names(import("../src/binary.ts"))).toEqual(["binaryCodec"]);
+});
+
 describe("the core, with parts taken singly", () => {
   test("is the same", async () => {
     const server = new ScriptedServer();

@@ -7,7 +7,10 @@ interface Entry {
 
 /** Time that passes only when told to; timers run in order, promises settle between them. */
 export class VirtualClock implements Clock {
+  /** What the wall clock shows. */
   #now = 1_000_000;
+  /** What timers go by. */
+  #monotonic = 0;
   readonly #timers = new Set<Entry>();
 
   now(): number {
@@ -15,7 +18,7 @@ export class VirtualClock implements Clock {
   }
 
   setTimeout(run: () => void, ms: number): Timer {
-    const entry = { at: this.#now + Math.max(0, ms), run };
+    const entry = { at: this.#monotonic + Math.max(0, ms), run };
     this.#timers.add(entry);
     return entry;
   }
@@ -29,22 +32,32 @@ export class VirtualClock implements Clock {
   }
 
   async advance(ms: number): Promise<void> {
-    const end = this.#now + ms;
+    const end = this.#monotonic + ms;
     await settled();
     for (;;) {
       const next = [...this.#timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
       if (next === undefined) break;
       this.#timers.delete(next);
-      this.#now = Math.max(this.#now, next.at);
+      this.#pass(Math.max(0, next.at - this.#monotonic));
       next.run();
       await settled();
     }
-    this.#now = end;
+    this.#pass(end - this.#monotonic);
   }
 
   /** Time passes, but no timer runs: the machine sleeps. */
   sleep(ms: number): void {
+    this.#pass(ms);
+  }
+
+  /** Somebody sets the wall clock. */
+  set(by: number): void {
+    this.#now += by;
+  }
+
+  #pass(ms: number): void {
     this.#now += ms;
+    this.#monotonic += ms;
   }
 }
 
