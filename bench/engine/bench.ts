@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
+import { alone } from "../measure/alone.ts";
 import { machine } from "../measure/machine.ts";
 import { chart } from "./chart.ts";
 import { measure, type Run, verify } from "./measure.ts";
@@ -93,6 +94,7 @@ export async function engine(args: readonly string[]): Promise<number> {
     say(`${reason(error)}\n\n${usage}`);
     return 2;
   }
+  await alone(() => say("Another measurement runs on this machine; waiting for its end."));
   const notes: Notes = { notMeasured: [], versions: {} };
   const peers = available(options.peers, notes);
   if (peers.some(({ name }) => name.startsWith("zuruf"))) say(`Zuruf was built ${builtAt()}\n`);
