@@ -58,7 +58,7 @@ async function failure(url: string, options?: WebSocketOptions): Promise<WebSock
   const { error } = await event<ErrorEvent>(socket, "error");
   expect((await close).code).toBe(1006);
   expect(error).toBeInstanceOf(WebSocketError);
-  return error as WebSocketError;
+  return error;
 }
 
 describe("the request", () => {

@@ -55,7 +55,7 @@ async function failure(url: string, options?: WebSocketOptions, protocols?: stri
   const { code, wasClean } = await close;
   expect({ code, wasClean, seen }).toEqual({ code: 1006, wasClean: false, seen: ["error", "close"] });
   expect(socket.readyState).toBe(WebSocket.CLOSED);
-  return ((await error).error as Error & { code: string }).code;
+  return (await error).error.code;
 }
 
 describe("messages", () => {

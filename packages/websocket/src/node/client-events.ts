@@ -1,3 +1,5 @@
+import type { WebSocketError } from "../core/errors.ts";
+
 /** A message arrived: the `MessageEvent` of the HTML standard, § 9.1, as far as WebSockets fill it. */
 export class MessageEvent extends Event {
   /** A string for text; a `Blob` or an `ArrayBuffer` for binary, as `binaryType` says. */
@@ -37,10 +39,10 @@ export class CloseEvent extends Event {
 
 /** The connection failed; `close` follows. Browsers hide why; here `error` says it. */
 export class ErrorEvent extends Event {
-  readonly error: Error;
+  readonly error: WebSocketError;
   readonly message: string;
 
-  constructor(error: Error) {
+  constructor(error: WebSocketError) {
     super("error");
     this.error = error;
     this.message = error.message;

@@ -1,5 +1,6 @@
 import { Socket as NetSocket } from "node:net";
 import type { DeflateWishes } from "../core/deflate.ts";
+import type { WebSocketError } from "../core/errors.ts";
 import type { Handlers, Message } from "./api.ts";
 import { carry } from "./carry.ts";
 import type { Dialled } from "./client-dial.ts";
@@ -15,14 +16,14 @@ import { EngineSocket } from "./socket.ts";
 /** What a client's socket tells its owner. */
 export interface ClientEvents {
   message(message: Message): void;
-  failed(error: Error): void;
+  failed(error: WebSocketError): void;
   /** The last call. @param code 1006 when there was no close frame. */
   closed(code: number, reason: string): void;
 }
 
 const handlers: Handlers<ClientEvents> = {
   message: (socket, message) => socket.data.message(message),
-  error: (socket, error) => socket.data.failed(error),
+  error: (socket, error) => socket.data.failed(error as WebSocketError) /* as all that the engine reports */,
   close: (socket, code, reason) => socket.data.closed(code, reason),
 };
 

@@ -233,7 +233,7 @@ export class WebSocket extends EventTarget {
     opened.start();
   }
 
-  #failed(error: Error): void {
+  #failed(error: WebSocketError): void {
     this.#turns.give(() => new ErrorEvent(error));
   }
 
