@@ -1,5 +1,6 @@
 /** The client's own JSON codec says and understands what the protocol's does, which the golden vectors hold. */
 import { jsonCodec as reference, type Packet, payloadValue } from "@zuruf/protocol";
+import { readFileSync } from "node:fs";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { jsonCodec } from "../src/json-codec.ts";
@@ -110,6 +111,23 @@ describe("the client's JSON codec", () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  const file = new URL("../../../conformance/protocol/packets.json", import.meta.url);
+  const { packets: golden } = JSON.parse(readFileSync(file, "utf8"), (_, value: unknown) =>
+    typeof value === "object" && value !== null && "hex" in value
+      ? new Uint8Array(Buffer.from(String(value.hex), "hex"))
+      : value,
+  ) as { packets: { packet: Packet; json: string }[] };
+  const asked = new Set(["connect", "refresh", "subscribe", "unsubscribe", "publish", "history", "presence", "send"]);
+  const said = new Set([...asked, "call", "result", "received", "error", "ping"]);
+
+  test.each(golden.filter(({ packet }) => said.has(packet.type)))("says $json", ({ packet, json: text }) => {
+    expect(JSON.parse(jsonCodec.encode(packet) as string)).toEqual(JSON.parse(text));
+  });
+
+  test.each(golden.filter(({ packet }) => !asked.has(packet.type)))("understands $json", ({ packet, json: text }) => {
+    expect(meaning(jsonCodec.decode(text))).toEqual(meaning(packet));
   });
 
   test("unknown words, keys and further elements are ignored", () => {
