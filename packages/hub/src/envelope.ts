@@ -6,43 +6,49 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const jsonFormat = 0x10;
 const binaryFormat = 0x11;
 
+/** Ends the info: JSON never has it outside of an escape. */
+const newline = 0x0a;
+
 /**
  * What the hub gives a backplane to carry: who published, when and with which key, and the data as it came.
  *
  *     byte 0      format: 0x10 JSON text, 0x11 bytes
- *     bytes 1–2   length of the info, big endian
- *     info        JSON: { client?, user?, time, key? }
+ *     info        JSON { client?, user?, time, key? }, then a newline
  *     data        to the end
  */
 export function encodeEnvelope(info: PublicationInfo, payload: Payload): Uint8Array {
-  const head = encoder.encode(JSON.stringify(info));
-  const data = payload.format === "json" ? encoder.encode(payload.text) : payload.bytes;
-  const envelope = new Uint8Array(3 + head.length + data.length);
-  envelope[0] = payload.format === "json" ? jsonFormat : binaryFormat;
-  envelope[1] = head.length >> 8;
-  envelope[2] = head.length & 0xff;
-  envelope.set(head, 3);
-  envelope.set(data, 3 + head.length);
+  const head = `${infoText(info)}\n`;
+  if (payload.format === "json") return encoder.encode(`\u0010${head}${payload.text}`);
+  const start = encoder.encode(`\u0011${head}`);
+  const envelope = new Uint8Array(start.length + payload.bytes.length);
+  envelope.set(start);
+  envelope.set(payload.bytes, start.length);
   return envelope;
 }
 
 /** The parts of an envelope; undefined where it is none (a broker's data is not trusted). The data's JSON is not parsed again. */
 export function decodeEnvelope(envelope: Uint8Array): { info: PublicationInfo; payload: Payload } | undefined {
-  const end = 3 + (((envelope[1] ?? 0) << 8) | (envelope[2] ?? 0));
   const format = envelope[0];
-  if (envelope.length < end || (format !== jsonFormat && format !== binaryFormat)) return undefined;
+  const end = envelope.indexOf(newline);
+  if (end === -1 || (format !== jsonFormat && format !== binaryFormat)) return undefined;
   try {
-    const info = checkInfo(JSON.parse(decoder.decode(envelope.subarray(3, end))));
+    const info = checkInfo(JSON.parse(decoder.decode(envelope.subarray(1, end))));
     if (info === undefined) return undefined;
-    const data = envelope.subarray(end);
-    return {
-      info,
-      payload:
-        format === jsonFormat ? { format: "json", text: decoder.decode(data) } : { format: "binary", bytes: data },
-    };
+    const data = envelope.subarray(end + 1);
+    if (format === binaryFormat) return { info, payload: { format: "binary", bytes: data } };
+    return { info, payload: { format: "json", text: decoder.decode(data) } };
   } catch {
     return undefined;
   }
+}
+
+/** As `JSON.stringify` writes it, for the names in this order. */
+function infoText({ client, user, time, key }: PublicationInfo): string {
+  let text = `{"time":${time}`;
+  if (client !== undefined) text += `,"client":${JSON.stringify(client)}`;
+  if (user !== undefined) text += `,"user":${JSON.stringify(user)}`;
+  if (key !== undefined) text += `,"key":${JSON.stringify(key)}`;
+  return `${text}}`;
 }
 
 function checkInfo(value: unknown): PublicationInfo | undefined {

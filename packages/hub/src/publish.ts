@@ -217,12 +217,7 @@ export function store(
   options: ResolvedOptions,
   { client, user, key }: Publisher,
 ): Promise<Position | undefined> {
-  const info: PublicationInfo = {
-    ...(client !== undefined && { client }),
-    ...(user !== undefined && { user }),
-    time: core.clock.now(),
-    ...(key !== undefined && { key }),
-  };
+  const info = { client, user, time: core.clock.now(), key } as PublicationInfo;
   return core.backplane.publish(channel, encodeEnvelope(info, payload), {
     ...(options.retention && { retention: options.retention }),
     ...(key !== undefined && { key: scopedKey(key, client, user) }),

@@ -4,3 +4,5 @@ export { endOf, follows } from "./continuity.ts";
 export { Deadlines } from "./deadlines.ts";
 export { readControl, writeControl } from "./control-message.ts";
 export { readAnnouncement, writeAnnouncement } from "./announcement.ts";
+export { Canary } from "./canary.ts";
+export { Reconnector, type ReconnectorEvents } from "./reconnector.ts";

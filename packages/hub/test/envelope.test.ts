@@ -1,0 +1,33 @@
+import { describe, expect, test } from "vitest";
+import { decodeEnvelope, encodeEnvelope } from "../src/envelope.ts";
+
+describe("the envelope", () => {
+  test("carries who published, and the data as it came", () => {
+    const info = { client: "c\n\u2028", user: 'ü"\\', time: 5, key: "k" };
+    for (const payload of [
+      { format: "json", text: `{"a" : "ü\\n",\n "b":1.0}` },
+      { format: "binary", bytes: Uint8Array.of(10, 0, 255, 10) },
+      { format: "binary", bytes: new Uint8Array(0) },
+    ] as const)
+      expect(decodeEnvelope(encodeEnvelope(info, payload))).toEqual({ info, payload });
+    expect(decodeEnvelope(encodeEnvelope({ time: 1 }, { format: "json", text: "0" }))?.info).toEqual({ time: 1 });
+  });
+
+  test("what a broker should not hold is no envelope", () => {
+    const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+    for (const text of [
+      "",
+      "\u0010",
+      "\u0010{}\n1",
+      `\u0012{"time":1}\n1`,
+      `\u0010{"time":1}`,
+      `\u0010{"time":1,"user":2}\n1`,
+      `\u0010null\n1`,
+      `\u0010{"time":1.5}\n1`,
+    ])
+      expect(decodeEnvelope(bytes(text)), text).toBeUndefined();
+    expect(decodeEnvelope(Uint8Array.of(0x10, 0xff, 0x0a, 0x31))).toBeUndefined();
+    const cut = [...bytes(`\u0010{"time":1}\n"`), 0xc3];
+    expect(decodeEnvelope(Uint8Array.from(cut))).toBeUndefined();
+  });
+});
