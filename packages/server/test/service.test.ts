@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
+import { binaryCodec, type Packet } from "@zuruf/protocol";
 import { WebSocket } from "ws";
 import { PacketClient, upgradeStatus } from "../../../test/service/packet-client.ts";
 import { ServerError } from "../src/errors.ts";
@@ -62,6 +63,28 @@ describe("/ws", () => {
     await once(socket, "open");
     expect(socket.protocol).toBe("zuruf.v1.json");
     socket.terminate();
+  });
+
+  test("a client of the binary codec and one of JSON reach each other", async () => {
+    const { url } = await start({ channels });
+    const json = await PacketClient.open(url);
+    await json.answer(1);
+    await json.ask("subscribe", 2, "chat:lobby", {});
+    const socket = new WebSocket(`${url.replace("http", "ws")}/ws`, ["zuruf.v1.bin", "zuruf.v1.json"]);
+    await once(socket, "open");
+    expect(socket.protocol).toBe("zuruf.v1.bin");
+    const ask = async (packet: Packet): Promise<Packet> => {
+      socket.send(binaryCodec.encode(packet));
+      const [answer, isBinary] = (await once(socket, "message")) as [Buffer, boolean];
+      expect(isBinary).toBe(true);
+      return binaryCodec.decode(answer);
+    };
+    expect(await ask({ type: "connect", id: 1 })).toMatchObject({ type: "connected", id: 1 });
+    const payload = { format: "json", text: '{"n":1}' } as const;
+    expect(await ask({ type: "publish", id: 2, channel: "chat:lobby", payload })).toMatchObject({ type: "published" });
+    expect((await json.next(([word]) => word === "msg")).at(-1)).toEqual({ n: 1 });
+    socket.terminate();
+    json.close();
   });
 
   test("another path can be chosen, and then /ws is nobody's", async () => {
