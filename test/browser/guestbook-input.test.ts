@@ -137,13 +137,4 @@ describe.skipIf(!hasChromium)("bad input to the guestbook", () => {
       [6, 5, 4, 3, 2, 1].map((count) => `flood ${count}`),
     );
   });
-
-  test.each(["before=x", "before=-1", "limit=0", "limit=1000", "before=1e300"])(
-    "GET /entries?%s is refused",
-    async (query) => {
-      const response = await fetch(`${service.url}/entries?${query}`);
-      expect(response.status).toBe(400);
-      expect(await response.json()).toEqual({ error: expect.stringMatching(new RegExp(`^${query.split("=")[0]}: `)) });
-    },
-  );
 });

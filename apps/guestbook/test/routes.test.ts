@@ -81,6 +81,18 @@ describe("GET /entries", () => {
     expect(warnings).toEqual(["the channel's position is not known: redis is gone"]);
   });
 
+  test.each([
+    [{ before: "x" }, "before"],
+    [{ before: "-1" }, "before"],
+    [{ before: "1e300" }, "before"],
+    [{ limit: "0" }, "limit"],
+    [{ limit: "101" }, "limit"],
+  ])("%j is refused by name, before anything is read", async (query, wrong) => {
+    const { status, body, order } = await ask(query as Record<string, string>);
+    expect([status, body]).toEqual([400, { error: expect.stringMatching(new RegExp(`^${wrong}: `)) }]);
+    expect(order).toEqual([]);
+  });
+
   test("without the database it is 503, and the log says why", async () => {
     const { status, body, warnings } = await ask({}, { list: () => Promise.reject(new Error("connection refused")) });
     expect([status, body]).toEqual([503, { error: "the entries cannot be read now" }]);
