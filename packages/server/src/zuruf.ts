@@ -15,9 +15,9 @@ export interface ServerOptions extends Omit<HubOptions, "backplane" | "instance"
   readonly origins?: readonly string[];
   /** Addresses and CIDR ranges of proxies whose `X-Forwarded-For`, `-Host` and `-Proto` are believed. Default: none. */
   readonly trustedProxies?: readonly string[];
-  /** New connections per second from one address; 0: no limit. Default: 50. */
+  /** New connections per second from one address; 0: no limit. Default: 200. */
   readonly connectionRate?: number;
-  /** New connections that one address may open at once before the rate counts; ≥ 1. Default: 500. */
+  /** New connections that one address may open at once before the rate counts; ≥ 1. Default: 2000. */
   readonly connectionBurst?: number;
   /** Open connections; 0: no limit. Default: 0. */
   readonly maxConnections?: number;

@@ -83,12 +83,12 @@ export const options: OptionTable = {
   connectionRate: {
     about: "new connections per second from one address; 0: no limit",
     kind: integer(0, 1_000_000),
-    default: 50,
+    default: 200,
   },
   connectionBurst: {
     about: "new connections an address may open at once before the rate counts",
     kind: integer(1, 1_000_000),
-    default: 500,
+    default: 2000,
   },
   maxConnections: {
     about: "open connections per instance; 0: no limit",
