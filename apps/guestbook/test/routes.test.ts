@@ -17,7 +17,7 @@ const entry = (id: number): Entry => ({ id, name: "n", message: "m", time: id })
 
 /** Asks `GET /entries` of a server of which only what the route uses is there. */
 async function ask(
-  query: Record<string, string>,
+  query: Readonly<Record<string, string | undefined>>,
   parts: { position?: () => Promise<unknown>; list?: EntryStore["list"] } = {},
 ): Promise<{ status: number; body: unknown; order: string[]; warnings: string[] }> {
   const order: string[] = [];
@@ -88,7 +88,7 @@ describe("GET /entries", () => {
     [{ limit: "0" }, "limit"],
     [{ limit: "101" }, "limit"],
   ])("%j is refused by name, before anything is read", async (query, wrong) => {
-    const { status, body, order } = await ask(query as Record<string, string>);
+    const { status, body, order } = await ask(query);
     expect([status, body]).toEqual([400, { error: expect.stringMatching(new RegExp(`^${wrong}: `)) }]);
     expect(order).toEqual([]);
   });
