@@ -80,7 +80,7 @@ export interface Channel<Data = unknown> extends Listenable<ChannelEvents<Data>>
   /** After the last publication delivered; undefined before the first `subscribed` and where the channel keeps no history. */
   readonly position: Position | undefined;
   /**
-   * Subscribes, and keeps it so through reconnects until `unsubscribe`. Connects the client if it never was.
+   * Subscribes, and keeps it so through reconnects until `unsubscribe`. Connects the client if it never was. Options count where the channel is `unsubscribed`.
    * Resolves at the first `subscribed`; rejects when the server refuses for good, at `unsubscribe`, and when the client is or gets disconnected for good
    * (the wish stays then, and comes true after `connect`). Events say the same, so that it need not be awaited.
    */
