@@ -443,6 +443,17 @@ describe("the end", () => {
     await expect.poll(() => log).toEqual(["HANDLER_FAILED", [1006, "", "closed", "127.0.0.1"]]);
   });
 
+  test("so does one that rejects", async () => {
+    const { port, log } = await life(
+      {},
+      { message: () => Promise.reject(new Error("on purpose")) as unknown as undefined },
+    );
+    const client = await open(port);
+    client.send("x");
+    expect((await once(client, "close"))[0]).toBe(1011);
+    await expect.poll(() => log).toEqual(["HANDLER_FAILED", [1006, "", "closed", "127.0.0.1"]]);
+  });
+
   test("terminate cuts at once", async () => {
     const { port, log, sockets } = await life();
     const client = await open(port);

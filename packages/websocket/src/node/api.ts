@@ -75,7 +75,7 @@ export interface Prepared {
   readonly message: Message;
 }
 
-/** What an application does with its sockets: one object, shared by all of them. A handler that throws closes its socket with 1011 and is reported to `error`. */
+/** What an application does with its sockets: one object, shared by all of them. A handler that throws, or gives a promise that rejects, closes its socket with 1011 and is reported to `error`. */
 export interface Handlers<Data = unknown> {
   /** Decides on an upgrade. Default: accept without a subprotocol, `data` undefined. */
   upgrade?(request: UpgradeRequest): Accept<Data> | Refuse | Promise<Accept<Data> | Refuse>;

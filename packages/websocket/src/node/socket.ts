@@ -162,8 +162,8 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
   /** The peer sends nothing more. */
   ended(): void {
     // RFC 6455 §7.1.4: without a close frame from both sides this is not a clean close.
-    if (this.#connection.end()) this.stream.end();
-    else this.#cut();
+    if (!this.#connection.end()) this.#cut();
+    else if (!this.stream.writableEnded) this.stream.end();
     if (this.#state === "open") this.#state = "closing";
   }
 
@@ -240,22 +240,25 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
   #read(): void {
     const connection = this.#connection;
     const before = outbox.enter(this);
-    for (let event = connection.next(); event !== undefined; event = connection.next()) {
-      if (event.type !== "message") {
-        this.#control(event);
-      } else if (event.compressed) {
-        this.#inflate(event);
-        if (this.#inflating) {
-          connection.detach();
-          this.stream.pause();
-          break;
+    try {
+      for (let event = connection.next(); event !== undefined; event = connection.next()) {
+        if (event.type !== "message") {
+          this.#control(event);
+        } else if (event.compressed) {
+          this.#inflate(event);
+          if (this.#inflating) {
+            connection.detach();
+            this.stream.pause();
+            break;
+          }
+        } else {
+          this.#message(event);
         }
-      } else {
-        this.#message(event);
       }
+      if (connection.hasOutput) this.#inOrder(() => this.#sendOutput());
+    } finally {
+      outbox.leave(this, before);
     }
-    if (connection.hasOutput) this.#inOrder(() => this.#sendOutput());
-    outbox.leave(this, before);
   }
 
   #message(event: MessageEvent): void {
@@ -322,7 +325,7 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
     const { handlers } = this.#shell;
     if (handlers.message === undefined) return;
     try {
-      handlers.message(this, message);
+      this.#watch(handlers.message(this, message));
     } catch (thrown) {
       this.#handlerFailed(thrown);
     }
@@ -387,12 +390,17 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
   }
 
   /** Runs a handler: one that throws costs its socket, nothing else. */
-  #run(handler: () => void): void {
+  #run(handler: () => unknown): void {
     try {
-      handler();
+      this.#watch(handler());
     } catch (thrown) {
       this.#handlerFailed(thrown);
     }
+  }
+
+  /** An asynchronous handler that rejects is one that throws: it must not end the process. */
+  #watch(result: unknown): void {
+    if (result instanceof Promise) result.catch((thrown: unknown) => this.#handlerFailed(thrown));
   }
 
   #handlerFailed(cause: unknown): void {
