@@ -2,6 +2,7 @@ import { CloseCode } from "@zuruf/protocol";
 import type { InstanceId } from "./backplane.ts";
 import type { Connection } from "./connection.ts";
 import type { Core } from "./core.ts";
+import { end } from "./subscribe.ts";
 
 /** Milliseconds that other instances have to answer. */
 const askFor = 2000;
@@ -54,6 +55,11 @@ export class Administration {
       if (typeof client !== "string" || typeof expires !== "number") return undefined;
       return { value: this.#expiresHere(client, expires) };
     });
+    control.answer("unsubscribe", async (args) => {
+      const { to, channel, reason } = args as { to?: unknown; channel?: unknown; reason?: unknown };
+      if (typeof to !== "string" || typeof channel !== "string" || typeof reason !== "string") return undefined;
+      return { value: this.#unsubscribeHere(to, channel, reason) };
+    });
     control.answer("connections", async (args) => {
       const { after, limit } = pageArgs(args);
       return { value: this.#connectionsHere(after, limit) };
@@ -68,6 +74,12 @@ export class Administration {
   async disconnect(target: Target, code: number, reason: string): Promise<Reach> {
     const to = "client" in target ? target.client : `user:${target.user}`;
     return this.#everywhere("disconnect", { to, code, reason }, this.#disconnectHere(to, code, reason));
+  }
+
+  /** Ends a client's or a user's subscriptions to a channel everywhere; the clients are told, and do not subscribe again by themselves. */
+  async unsubscribe(target: Target, channel: string, reason: string): Promise<Reach> {
+    const to = "client" in target ? target.client : `user:${target.user}`;
+    return this.#everywhere("unsubscribe", { to, channel, reason }, this.#unsubscribeHere(to, channel, reason));
   }
 
   /** Gives a session another end, ms since 1970 (0: none); one in the past ends it now, and the client returns with a new token. */
@@ -121,6 +133,18 @@ export class Administration {
     const found = this.#find(to);
     for (const connection of found) connection.close(code, reason);
     return found.length;
+  }
+
+  #unsubscribeHere(to: string, channel: string, reason: string): number {
+    let ended = 0;
+    for (const connection of this.#find(to)) {
+      const subscription = connection.subscriptions.get(channel);
+      if (subscription === undefined) continue;
+      end(subscription);
+      connection.send({ type: "ended", channel, error: ["forbidden", reason, false, 0] });
+      ended++;
+    }
+    return ended;
   }
 
   #expiresHere(client: string, expires: number): number {

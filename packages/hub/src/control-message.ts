@@ -10,6 +10,9 @@ export interface ChannelState {
   readonly channel: string;
   readonly version: number;
   readonly entries: readonly Entry[];
+  /** These come on top of the part before; the rest is in the next part. */
+  readonly add?: boolean;
+  readonly more?: boolean;
 }
 /** How many, and a hash over which: equal on both sides when nothing was missed. */
 export type Digest = readonly [count: number, hash: number];
@@ -20,6 +23,8 @@ export type ControlMessage =
   | { readonly type: "taken"; readonly client: string; readonly life: number }
   /** "I live": to all, every heartbeat. `hello`: I am new, say so too. */
   | { readonly type: "beat"; readonly incarnation: string; readonly hello?: boolean }
+  /** I am leaving: my members may come back elsewhere, and nobody need wait for me. */
+  | { readonly type: "bye" }
   /** To each peer after the beat: what I want of it, and what it has of me. */
   | { readonly type: "digest"; readonly wants: Digest; readonly has: Digest }
   /** I am interested in these channels' presence; `all`: in no others. Answered with `state`. */
@@ -69,11 +74,15 @@ const schema = new Map<unknown, Check>(
   Object.entries({
     taken: object({ client: text, life: uint }),
     beat: object({ incarnation: text, hello: flag }),
+    bye: object({}),
     digest: object({ wants: digest, has: digest }),
     want: object({ channels: listOf(text), all: flag }),
     unwant: object({ channels: listOf(text) }),
     again: object({}),
-    state: object({ channels: listOf(object({ channel: text, version: uint, entries: listOf(entry) })), all: flag }),
+    state: object({
+      channels: listOf(object({ channel: text, version: uint, entries: listOf(entry), add: flag, more: flag })),
+      all: flag,
+    }),
     change: object({ channel: text, previous: uint, version: uint, set: maybe(entry), gone: maybe(text) }),
     ask: object({ id: uint, kind: text }),
     reply: object({ id: uint }),

@@ -55,6 +55,15 @@ export class Control {
     this.send({ type: "beat", incarnation: this.peers.incarnation, ...(hello && { hello }) });
   }
 
+  /** Tells the others that this instance leaves. */
+  async bye(): Promise<void> {
+    try {
+      await this.#core.backplane.control(encodeControl({ type: "bye" }));
+    } catch {
+      // Then they find out when the lease is over.
+    }
+  }
+
   answer(kind: string, answerer: Answerer): void {
     this.#answerers.set(kind, answerer);
   }
@@ -107,6 +116,12 @@ export class Control {
       case "beat":
         this.#core.presence.heard(from, this.peers.heard(from, message.incarnation, this.#core.ticks));
         if (message.hello === true) this.beat();
+        return;
+      case "bye":
+        this.peers.forget(from);
+        this.#core.presence.leaving(from);
+        for (const { waiting, done } of this.#questions.values())
+          if (waiting.delete(from) && waiting.size === 0) done();
         return;
       case "ask":
         void this.#answer(from, message.id, message.kind, message.args, data);

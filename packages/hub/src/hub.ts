@@ -169,6 +169,8 @@ export class Hub {
     this.#state = "closed";
     for (const timer of this.#timers) this.#core.clock.clearTimeout(timer);
     this.#core.channels.close();
+    this.#core.presence.close();
+    await this.#core.control.bye();
     await this.#core.backplane.close();
   }
 
@@ -327,6 +329,15 @@ export class Hub {
     }: { readonly code?: number; readonly reason?: string } = {},
   ): Promise<Reach> {
     return this.#administration.disconnect(target, code, reason);
+  }
+
+  /** Ends a client's or a user's subscriptions to a channel on all instances: they are told so, and do not come back by themselves. */
+  unsubscribe(
+    target: Target,
+    channel: string,
+    { reason = "the server ended the subscription" }: { readonly reason?: string } = {},
+  ): Promise<Reach> {
+    return this.#administration.unsubscribe(target, channel, reason);
   }
 
   /** Takes a session's rights: its connections are closed with 4001, and `onConnect` decides whether it may come back. */

@@ -25,6 +25,10 @@ export class Peers {
     return known.incarnation === incarnation ? "known" : "replaced";
   }
 
+  forget(instance: InstanceId): void {
+    this.#known.delete(instance);
+  }
+
   live(): InstanceId[] {
     return [...this.#known.keys()];
   }

@@ -235,6 +235,13 @@ describe("sessions", () => {
     expect(page).toMatchObject({ items: [{ client: b.id, user: "ada", instance: "i2" }], next: b.id });
     expect(await one.connections({ instance: two.instance, after: b.id })).toMatchObject({ items: [{ client: c.id }] });
     expect(one.instances()).toEqual(["i1", "i2"]);
+    two.channel("room", {});
+    for (const user of [b, c]) await user.ask({ type: "subscribe", channel: "room" });
+    expect(await one.channels({ instance: two.instance })).toEqual({ items: [{ channel: "room", subscriptions: 2 }] });
+    expect(await one.unsubscribe({ user: "ada" }, "room")).toEqual({ connections: 1, missing: [] });
+    expect(b.of("ended")).toMatchObject([{ channel: "room", error: ["forbidden", expect.anything(), false, 0] }]);
+    await two.publish("room", 1);
+    expect([b.texts(), c.texts()]).toEqual([[], ["1"]]);
     expect(await one.disconnect({ user: "ada" })).toEqual({ connections: 2, missing: [] });
     expect([a.closedWith?.code, b.closedWith?.code, c.closedWith]).toEqual([4004, 4004, undefined]);
     expect(await one.revoke({ client: c.id })).toEqual({ connections: 1, missing: [] });

@@ -21,6 +21,22 @@ async function hubOf(options: Parameters<World["hub"]>[0] = {}): Promise<Hub> {
   return hub;
 }
 
+/** A backplane whose control messages are lost while it is cut. */
+function cuttable(): { cut: boolean; wrap: (backplane: Backplane) => Backplane } {
+  const line = {
+    cut: false,
+    wrap: (backplane: Backplane): Backplane =>
+      new Proxy(backplane, {
+        get(target, name) {
+          if (name === "control" && line.cut) return () => Promise.resolve();
+          const value: unknown = Reflect.get(target, name);
+          return typeof value === "function" ? (value.bind(target) as unknown) : value;
+        },
+      }),
+  };
+  return line;
+}
+
 async function enter(hub: Hub, token?: string, info?: unknown, watch = true): Promise<TestClient> {
   const client = new TestClient(hub);
   await client.connect(token === undefined ? {} : { token });
@@ -117,29 +133,15 @@ describe("presence", () => {
   });
 
   test("a change that the control path lost is found by the digest", async () => {
-    let lose = false;
-    const lossy = (backplane: Backplane): Backplane =>
-      Object.assign(Object.create(backplane) as Backplane, {
-        start: backplane.start.bind(backplane),
-        subscribe: backplane.subscribe.bind(backplane),
-        unsubscribe: backplane.unsubscribe.bind(backplane),
-        publish: backplane.publish.bind(backplane),
-        heads: backplane.heads.bind(backplane),
-        history: backplane.history.bind(backplane),
-        close: backplane.close.bind(backplane),
-        can: backplane.can,
-        control: async (message: Uint8Array, to?: string) => {
-          if (!lose) await backplane.control(message, to);
-        },
-      });
-    const [one, two] = [await hubOf({ wrap: lossy }), await hubOf()];
+    const line = cuttable();
+    const [one, two] = [await hubOf({ wrap: line.wrap }), await hubOf()];
     await world.clock.advance(1000);
     const watcher = await enter(two, "watcher");
     const a = await enter(one, "ada");
-    lose = true;
+    line.cut = true;
     await enter(one, "bob");
     await a.ask({ type: "unsubscribe", channel: "room:1" });
-    lose = false;
+    line.cut = false;
     await world.clock.advance(100);
     expect(Object.fromEntries(seen(watcher))).toEqual({ "user:ada": 1, "user:watcher": 1 });
     await world.clock.advance(6000);
@@ -147,12 +149,13 @@ describe("presence", () => {
   });
 
   test("an instance that dies is stale first, and its members leave when its lease is over", async () => {
-    const [one, two] = [await hubOf(), await hubOf()];
+    const line = cuttable();
+    const [one, two] = [await hubOf({ wrap: line.wrap }), await hubOf()];
     await world.clock.advance(1000);
     const watcher = await enter(two, "watcher");
     await enter(one, "ada");
-    // Dies without a word: its backplane is gone from the broker and it says nothing more.
-    world.broker.members.delete(one.instance);
+    // Dies without a word.
+    line.cut = true;
     await one.close();
     await world.clock.advance(13_000);
     expect(watcher.of("members").at(-1)).toMatchObject({ stale: true, changes: [] });
@@ -197,6 +200,41 @@ describe("presence", () => {
     await world.clock.advance(6000);
     expect(Object.fromEntries(seen(watcher))).toEqual({ "user:ada": 1, "user:bob": 1, "user:watcher": 1 });
     expect(watcher.of("members").at(-1)?.stale).toBeUndefined();
+  });
+
+  test("an instance that leaves says so: nobody waits for it, and its members have 5 s to come back elsewhere", async () => {
+    const [one, two] = [await hubOf(), await hubOf()];
+    await world.clock.advance(1000);
+    const watcher = await enter(two, "watcher");
+    const ada = await enter(one, "ada");
+    await enter(one, "bob");
+    const closing = one.close();
+    await world.clock.advance(100);
+    await closing;
+    expect(two.instances()).toEqual(["i2"]);
+    expect(await two.send("user:nobody", 1)).toBe("offline");
+    const { client, secret } = ada.of("connected")[0] as { client: string; secret: string };
+    const back = new TestClient(two);
+    await back.connect({ token: "ada", resume: [client, secret] });
+    await back.ask({ type: "subscribe", channel: "room:1" });
+    await world.clock.advance(4500);
+    expect(Object.fromEntries(seen(watcher))).toEqual({ "user:ada": 1, "user:bob": 1, "user:watcher": 1 });
+    await world.clock.advance(1000);
+    expect(Object.fromEntries(seen(watcher))).toEqual({ "user:ada": 1, "user:watcher": 1 });
+    expect(watcher.of("members").some(({ stale }) => stale === true)).toBe(false);
+  });
+
+  test("many members travel between instances in parts", async () => {
+    const [one, two] = [await hubOf(), await hubOf()];
+    await world.clock.advance(1000);
+    for (let i = 0; i < 450; i++) {
+      const client = new TestClient(one);
+      await client.connect({ token: `u${i}` });
+      await client.ask({ type: "subscribe", channel: "room:1" });
+    }
+    expect(await two.presence("room:1", { limit: 0 })).toMatchObject({ members: 450, connections: 450, stale: false });
+    await enter(one, "one more", undefined, false);
+    expect(await two.presence("room:1", { limit: 0 })).toMatchObject({ members: 451 });
   });
 
   test("onOccupied and onVacated", async () => {

@@ -14,6 +14,8 @@ const lingerFor = 5000;
 const settleFor = 500;
 /** Changes of this many milliseconds go out together. */
 const flushAfter = 20;
+/** Entries in one control message: even with the largest info it stays below what brokers carry. */
+const partSize = 200;
 /** Seconds that a view without users is kept. */
 const idleFor = 5;
 
@@ -36,6 +38,8 @@ export class Presence {
   readonly #wantedBy = new Map<InstanceId, Set<string>>();
   #version = 0;
   #wanting: Set<string> | undefined;
+  /** Instances that said goodbye, until their members are forgotten. */
+  readonly #leaving = new Map<InstanceId, unknown>();
   #up = false;
   #settled = 0;
 
@@ -102,6 +106,27 @@ export class Presence {
     }
   }
 
+  /** An instance has said goodbye: its members are given the time to come back to another. */
+  leaving(peer: InstanceId): void {
+    this.#wantedBy.delete(peer);
+    for (const channel of this.#channels.values()) {
+      if (channel.awaiting.delete(peer) && channel.awaiting.size === 0) channel.settle();
+    }
+    const timer = this.#core.clock.setTimeout(() => {
+      this.#leaving.delete(peer);
+      this.#forget(peer);
+    }, lingerFor);
+    this.#leaving.set(peer, timer);
+  }
+
+  /** The hub stops: no timer of presence outlives it. */
+  close(): void {
+    for (const channel of this.#channels.values())
+      for (const { linger } of channel.local.values()) this.#core.clock.clearTimeout(linger);
+    for (const timer of this.#leaving.values()) this.#core.clock.clearTimeout(timer);
+    this.#channels.clear();
+  }
+
   /** Once a second. */
   sweep(): void {
     const { control, ticks } = this.#core;
@@ -128,7 +153,9 @@ export class Presence {
   /** An instance has given a sign of life. */
   heard(peer: InstanceId, news: "new" | "replaced" | "known"): void {
     if (news === "known") return;
-    if (news === "replaced") this.#forget(peer);
+    // Back under the same name: what it had is void now, not in a while.
+    this.#core.clock.clearTimeout(this.#leaving.get(peer));
+    if (news === "replaced" || this.#leaving.delete(peer)) this.#forget(peer);
     if (this.#channels.size > 0) this.#wantAll(peer);
   }
 
@@ -138,8 +165,7 @@ export class Presence {
         const wanted = (message.all === true ? undefined : this.#wantedBy.get(from)) ?? new Set();
         for (const channel of message.channels) wanted.add(channel);
         this.#wantedBy.set(from, wanted);
-        const channels = message.channels.map((name) => this.#stateOf(name));
-        this.#core.control.send({ type: "state", channels, ...(message.all === true && { all: true }) }, from);
+        this.#sendState(from, message.channels, message.all === true);
         return;
       }
       case "unwant":
@@ -208,9 +234,32 @@ export class Presence {
     this.#core.control.send({ type: "want", channels: [...this.#channels.keys()], all: true }, peer);
   }
 
-  #stateOf(name: string): ChannelState {
-    const channel = this.#channels.get(name);
-    return { channel: name, version: channel?.version ?? 0, entries: channel?.view.entries(this.#core.instance) ?? [] };
+  /** This instance's own members of these channels, in messages of a bounded size: the first names all channels. */
+  #sendState(to: InstanceId, names: readonly string[], all: boolean): void {
+    const rest: ChannelState[] = [];
+    const first = names.map((name): ChannelState => {
+      const channel = this.#channels.get(name);
+      const entries = channel?.view.entries(this.#core.instance) ?? [];
+      const version = channel?.version ?? 0;
+      for (let at = partSize; at < entries.length; at += partSize) {
+        const part = entries.slice(at, at + partSize);
+        rest.push({
+          channel: name,
+          version,
+          entries: part,
+          add: true,
+          ...(at + partSize < entries.length && { more: true }),
+        });
+      }
+      return {
+        channel: name,
+        version,
+        entries: entries.slice(0, partSize),
+        ...(entries.length > partSize && { more: true }),
+      };
+    });
+    this.#core.control.send({ type: "state", channels: first, ...(all && { all }) }, to);
+    for (const part of rest) this.#core.control.send({ type: "state", channels: [part] }, to);
   }
 
   /** What a peer should know of this instance's channels. */
@@ -231,19 +280,29 @@ export class Presence {
 
   #state(from: InstanceId, states: readonly ChannelState[], all: boolean): void {
     const named = new Set<string>();
-    for (const { channel: name, version, entries } of states) {
+    for (const { channel: name, version, entries, add, more } of states) {
       named.add(name);
       const channel = this.#channels.get(name);
-      if (channel !== undefined) this.#replace(channel, from, version, entries);
+      if (channel === undefined) continue;
+      if (add !== true) this.#replace(channel, from, version, entries, more === true);
+      else {
+        for (const entry of entries) this.#touched(channel, channel.view.set(from, entry));
+        if (more !== true) this.#whole(channel, from, version);
+      }
     }
     if (!all) return;
     for (const channel of this.#channels.values()) if (!named.has(channel.name)) this.#replace(channel, from, 0, []);
   }
 
-  #replace(channel: PresenceChannel, from: InstanceId, version: number, entries: readonly Entry[]): void {
+  #replace(channel: PresenceChannel, from: InstanceId, version: number, entries: readonly Entry[], more = false): void {
+    this.#touched(channel, channel.view.replace(from, entries));
+    if (!more) this.#whole(channel, from, version);
+  }
+
+  /** All that an instance has in a channel is known now. */
+  #whole(channel: PresenceChannel, from: InstanceId, version: number): void {
     if (version > 0) channel.versions.set(from, version);
     else channel.versions.delete(from);
-    this.#touched(channel, channel.view.replace(from, entries));
     channel.awaiting.delete(from);
     if (channel.awaiting.size === 0) channel.settle();
   }
@@ -344,8 +403,9 @@ export class Presence {
   #isStale(channel: PresenceChannel): boolean {
     if (!this.#up || channel.awaiting.size > 0) return true;
     const { control, instance, ticks } = this.#core;
-    for (const owner of channel.view.owners())
-      if (owner !== instance && control.peers.inDoubt(owner, ticks)) return true;
+    for (const owner of channel.view.owners()) {
+      if (owner !== instance && !this.#leaving.has(owner) && control.peers.inDoubt(owner, ticks)) return true;
+    }
     return false;
   }
 }
