@@ -11,12 +11,7 @@
  *
  * A service that stays undefined in the environment is one that was not asked for; its tests say so and skip.
  */
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
 import {
-  freePort,
   probeTcp,
   removeFolder,
   startProcess,
@@ -26,6 +21,7 @@ import {
   type ServerProcess,
 } from "./services/process.ts";
 import { PostgresProcess } from "./services/postgres.ts";
+import { RabbitmqProcess } from "./services/rabbitmq.ts";
 import { installMissing, programs, type ProgramName } from "./services/programs.ts";
 
 export const serviceVariables = {
@@ -133,43 +129,7 @@ async function startNats(program: string): Promise<Started> {
   });
 }
 
-/** A node of its own name, cookie and ports. Erlang's port mapper (epmd) is started on a port of its own, too, and ends with the node's group. */
 async function startRabbitmq(program: string): Promise<Started> {
-  return withPort(async (port) => {
-    const folder = await temporaryFolder("rabbitmq");
-    const [distribution, epmd] = [await freePort(), await freePort()];
-    await writeFile(join(folder, ".erlang.cookie"), `zuruf${port}${distribution}${epmd}`, { mode: 0o600 });
-    await writeFile(join(folder, "plugins"), "[].\n");
-    await writeFile(
-      join(folder, "rabbitmq.conf"),
-      `listeners.tcp.default = 127.0.0.1:${port}\nloopback_users = none\nlog.file = false\nlog.console = true\nlog.console.level = warning\n`,
-    );
-    const env = {
-      HOME: folder,
-      RABBITMQ_NODENAME: `zuruf${port}@localhost`,
-      RABBITMQ_DIST_PORT: `${distribution}`,
-      RABBITMQ_MNESIA_BASE: join(folder, "data"),
-      RABBITMQ_LOG_BASE: join(folder, "log"),
-      RABBITMQ_SCHEMA_DIR: join(folder, "schema"),
-      RABBITMQ_GENERATED_CONFIG_DIR: join(folder, "generated"),
-      RABBITMQ_CONFIG_FILE: join(folder, "rabbitmq.conf"),
-      RABBITMQ_ENABLED_PLUGINS_FILE: join(folder, "plugins"),
-      RABBITMQ_CONF_ENV_FILE: join(folder, "none"),
-      RABBITMQ_PID_FILE: join(folder, "pid"),
-      ERL_EPMD_PORT: `${epmd}`,
-      ERL_EPMD_ADDRESS: "127.0.0.1",
-    };
-    const server = startProcess(program, [], { env, cwd: folder });
-    const header = Uint8Array.from([0x41, 0x4d, 0x51, 0x50, 0, 0, 9, 1]);
-    const stop = await ready(server, folder, () => probeTcp(port, header, "RabbitMQ"), 60_000);
-    return {
-      value: `amqp://guest:guest@127.0.0.1:${port}`,
-      stop: async () => {
-        await stop("SIGTERM");
-        await promisify(execFile)("epmd", ["-port", `${epmd}`, "-kill"]).catch((error: unknown) => {
-          console.error(`epmd on port ${epmd} was not stopped: ${String(error)}`);
-        });
-      },
-    };
-  });
+  const server = await RabbitmqProcess.start(program);
+  return { value: server.url, stop: () => server.dispose() };
 }

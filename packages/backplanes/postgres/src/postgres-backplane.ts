@@ -76,7 +76,7 @@ export class PostgresBackplane implements Backplane {
     if (this.#driver === undefined || this.#fetcher === undefined) return;
     const fetcher = this.#fetcher;
     const session = await Session.open(this.#driver, this.#settings, this.#instance, {
-      broken: (reason) => this.#broken(session, reason),
+      broken: (broken, reason) => this.#broken(broken, reason),
       hint: (payload) => fetcher.hint(payload),
     });
     if (this.#state === "closed") {

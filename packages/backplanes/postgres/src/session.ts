@@ -13,7 +13,7 @@ const connectWithin = 3000;
 
 export interface SessionEvents {
   /** The connections are of no use any more; called once, never by `close`. */
-  broken(reason: string): void;
+  broken(session: Session, reason: string): void;
   hint(payload: string): void;
 }
 
@@ -132,7 +132,7 @@ export class Session {
   break(reason: string): void {
     if (this.#over) return;
     this.destroy();
-    this.#events.broken(reason);
+    this.#events.broken(this, reason);
   }
 
   destroy(): void {

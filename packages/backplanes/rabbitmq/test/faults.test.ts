@@ -1,0 +1,144 @@
+import { randomBytes } from "node:crypto";
+import { memoryBackplane, MemoryBroker } from "@zuruf/hub";
+import { compose } from "@zuruf/compose";
+import { describe, expect, test } from "vitest";
+import { Member } from "../../../../test/brokers/member.ts";
+import { Proxy } from "../../../../test/brokers/proxy.ts";
+import { RabbitmqProcess } from "../../../../test/services/rabbitmq.ts";
+import { programs } from "../../../../test/services/programs.ts";
+import { rabbitmq } from "../src/index.ts";
+import { Interest, partitionOf } from "../src/partitions.ts";
+import type { RabbitmqOptions } from "../src/options.ts";
+
+const url = process.env["ZURUF_TEST_RABBITMQ_URL"];
+/** What the design promises within 5 s, in milliseconds, and time for a busy machine. */
+const foundWithin = 8000;
+const fresh = (): string => `test-${randomBytes(6).toString("hex")}`;
+
+type Ends = (end: () => Promise<void>) => void;
+async function join(to: string, name: string, ends: Ends, options: RabbitmqOptions): Promise<Member> {
+  const member = await Member.start(rabbitmq(to, options), name);
+  ends(() => member.backplane.close());
+  return member;
+}
+const announce = (member: Member, channel: string, text: string): Promise<unknown> =>
+  member.backplane.publish(channel, Buffer.from(text), {});
+
+describe("partitions", () => {
+  test("begin with their first channel and cease with their last", () => {
+    const interest = new Interest(2);
+    const [zero, one] = [0, 1].map((partition) =>
+      Array.from({ length: 50 }, (_, i) => `c${i}`).filter((name) => partitionOf(name, 2) === partition),
+    );
+    expect(interest.add(zero?.slice(0, 2) ?? [])).toEqual([0]);
+    expect(interest.add([...(zero ?? []), ...(one ?? [])])).toEqual([1]);
+    expect(interest.remove(zero?.slice(1) ?? [])).toEqual([]);
+    expect(interest.remove([zero?.[0] ?? "", "unknown"])).toEqual([0]);
+    expect(interest.partitions()).toEqual([1]);
+  });
+  // FNV-1a's published values: "" 811c9dc5, "a" e40c292c, "foobar" bf9cf968.
+  test("are the same in every version", () => {
+    expect(["", "a", "foobar"].map((name) => partitionOf(name, 64))).toEqual([0x05, 0x2c, 0x28]);
+  });
+});
+
+describe.skipIf(url === undefined).concurrent("rabbitmq", () => {
+  test("one queue per instance; partitions without interest bring nothing, the surplus is counted, and all goes at the end", async ({
+    onTestFinished: ends,
+  }) => {
+    const exchange = fresh();
+    const [a, b] = [await join(url ?? "", "a", ends, { exchange }), rabbitmq(url ?? "", { exchange })];
+    const hearing = await Member.start(b, "b");
+    const all = Array.from({ length: 2000 }, (_, i) => `c${i}`);
+    const [wanted = ""] = all;
+    await b.subscribe([wanted]);
+    await Promise.all(all.map((channel) => announce(a, channel, channel)));
+    await announce(a, wanted, "end");
+    await hearing.until("delivery", () => hearing.texts(wanted).includes("end"));
+    const sharing = all.filter((channel) => channel !== wanted && partitionOf(channel, 64) === partitionOf(wanted, 64));
+    expect(b.surplus).toBe(sharing.length);
+    await b.close();
+  });
+
+  test("without a store there is no history, and that is said", async ({ onTestFinished: ends }) => {
+    const a = await join(url ?? "", "a", ends, { exchange: fresh() });
+    await expect(a.publish("c", "x")).rejects.toThrow(/compose\(\{ relay, store \}\)/);
+    await expect(a.backplane.heads(["c"])).rejects.toMatchObject({ code: "unusable" });
+  });
+
+  test("black-holed, then healed", { timeout: 60_000 }, async ({ onTestFinished: ends }) => {
+    const target = new URL(url ?? "");
+    const proxy = await Proxy.start(Number(target.port));
+    ends(() => proxy.close());
+    target.port = `${proxy.port}`;
+    const exchange = fresh();
+    const [a, b] = [await join(target.href, "a", ends, { exchange }), await join(url ?? "", "b", ends, { exchange })];
+    await a.backplane.subscribe(["c"]);
+    proxy.swallow = () => true;
+    await a.until("down", () => !a.isUp, foundWithin);
+    await expect(announce(a, "c", "lost")).rejects.toMatchObject({ code: "notStored" });
+    proxy.swallow = () => false;
+    await a.until("up", () => a.isUp, 20_000);
+    await announce(b, "c", "heard");
+    await b.backplane.control(Buffer.from("hi"), "a");
+    await a.until("delivery", () => a.texts("c").includes("heard") && a.messages.length === 1);
+  });
+
+  test("what cannot be used is one line", async () => {
+    const failure = (to: string): Promise<unknown> => Member.start(rabbitmq(to), "a").catch((error: unknown) => error);
+    const wrong = new URL(url ?? "");
+    wrong.password = "wrong";
+    expect(await failure(wrong.href)).toMatchObject({
+      code: "unusable",
+      message: expect.stringMatching(/^RabbitMQ at .* refuses the user name.*$/) as unknown,
+    });
+    expect(await failure(`${url ?? ""}/none`)).toMatchObject({
+      code: "unusable",
+      message: expect.stringMatching(/^RabbitMQ at .* refuses: .*none.*$/) as unknown,
+    });
+    expect(await failure("amqp://guest:guest@127.0.0.1:1")).toMatchObject({
+      code: "unavailable",
+      message: expect.stringContaining("ECONNREFUSED") as unknown,
+    });
+    expect(() => rabbitmq("redis://h")).toThrow(/must look like amqp:/);
+    expect(() => rabbitmq("amqp://h", { partitions: 0 })).toThrow(/option partitions/);
+  });
+});
+
+// A broker of its own takes seconds to start: with the other long tests.
+describe.skipIf(programs.rabbitmq.find() === undefined || process.env["ZURUF_TEST_FULL"] === undefined)(
+  "rabbitmq, when it fails",
+  () => {
+    test(
+      "killed and started again: its topology comes back; with a store nothing that was acknowledged is lost",
+      { timeout: 120_000 },
+      async ({ onTestFinished: ends }) => {
+        const server = await RabbitmqProcess.start(programs.rabbitmq.find() ?? "");
+        ends(() => server.dispose());
+        const logs = new MemoryBroker();
+        const [a, b] = await Promise.all(
+          ["a", "b"].map(async (name) => {
+            const member = await Member.start(
+              compose({ relay: rabbitmq(server.url), store: memoryBackplane(logs) }),
+              name,
+            );
+            ends(() => member.backplane.close());
+            return member;
+          }),
+        );
+        if (a === undefined || b === undefined) throw new Error("two members");
+        await b.backplane.subscribe(["c"]);
+        const first = await a.publish("c", "1");
+        await b.until("delivery", () => b.texts("c").length === 1);
+        await server.stop("SIGKILL");
+        await Promise.all([a.until("down", () => !a.isUp), b.until("down", () => !b.isUp)]);
+        expect(await a.publish("c", "2")).toMatchObject({ offset: 2 });
+        await server.start();
+        await Promise.all([a.until("up", () => a.isUp, 30_000), b.until("up", () => b.isUp, 30_000)]);
+        await a.publish("c", "3");
+        await b.until("delivery", () => b.texts("c").includes("3"));
+        expect(await b.after("c", first?.epoch ?? "", 1)).toEqual(["2", "3"]);
+      },
+    );
+  },
+);
