@@ -34,6 +34,7 @@ const engine = createWebSocketServer<Role>(
   },
   {
     maxMessage,
+    pingInterval: 0, // the other servers do not ping, and the generator does not answer
     compression: compression === "off" ? false : { threshold: 1, contextTakeover: compression === "context" },
   },
 );

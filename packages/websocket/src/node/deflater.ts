@@ -12,6 +12,7 @@ export class Deflater {
   readonly #options: ZlibOptions;
   readonly #internals: boolean;
   readonly #takeover: boolean;
+  readonly #oneShots: ZlibOptions[] = [];
   #state: ZlibState | undefined;
 
   /**
@@ -35,9 +36,7 @@ export class Deflater {
     if (this.#internals) this.#state ??= openZlib("deflate", this.#options);
     const state = this.#state;
     if (state === undefined) {
-      // Node's default of 16 KiB takes longer to allocate than a small message takes to deflate.
-      const chunkSize = Math.min(Math.max(bytes.length, 1024), 64 * 1024);
-      const whole = deflateRawSync(bytes, { ...this.#options, chunkSize });
+      const whole = deflateRawSync(bytes, this.#optionsFor(bytes.length));
       return whole.subarray(0, whole.length - TAIL);
     }
     let output = takeScratch();
@@ -52,6 +51,14 @@ export class Deflater {
     }
     if (!this.#takeover) state.reset();
     return output.subarray(0, used - TAIL);
+  }
+
+  /** One-shot options: a window no larger than the message needs, which is most of what making a state costs. */
+  #optionsFor(length: number): ZlibOptions {
+    const { windowBits = 15 } = this.#options;
+    const bits = Math.min(Math.max(32 - Math.clz32(length), 10), windowBits);
+    this.#oneShots[bits] ??= { ...this.#options, windowBits: bits, chunkSize: 2 ** bits };
+    return this.#oneShots[bits];
   }
 
   /**

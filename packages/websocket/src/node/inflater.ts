@@ -16,6 +16,7 @@ export class Inflater {
   readonly #limit: number;
   readonly #internals: boolean;
   readonly #takeover: boolean;
+  readonly #oneShots: ZlibOptions[] = [];
   #state: ZlibState | undefined;
 
   /**
@@ -102,10 +103,16 @@ export class Inflater {
     }
   }
 
+  /** One-shot options: Node's default chunk of 16 KiB takes longer to allocate than a small message takes to inflate. */
   #oneShot(length: number): ZlibOptions {
-    // Node's default of 16 KiB takes longer to allocate than a small message takes to inflate.
-    const chunkSize = Math.min(Math.max(length * 4, 1024), 64 * 1024);
-    return { ...WINDOW, chunkSize, finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: this.#limit };
+    const size = Math.min(Math.max(34 - Math.clz32(length), 10), 16); // four times the message's, as a power of 2
+    this.#oneShots[size] ??= {
+      ...WINDOW,
+      chunkSize: 2 ** size,
+      finishFlush: constants.Z_SYNC_FLUSH,
+      maxOutputLength: this.#limit,
+    };
+    return this.#oneShots[size];
   }
 
   #error(cause: unknown): WebSocketError {
