@@ -15,7 +15,9 @@ interface Entry {
   readonly until: number;
   /** Waiting for an answer on this connection. */
   flying: boolean;
-  /** Why it could not be had so far: undefined until it was first sent. */
+  /** Was sent at least once. */
+  sent: boolean;
+  /** What the server said of it last; undefined: nothing since it was last sent. */
   failure: ZurufError | undefined;
   /** An earlier attempt may have been stored: only a position ends the doubt. */
   doubtful: boolean;
@@ -82,6 +84,7 @@ export class Outbox {
         deadline: undefined,
         until,
         flying: false,
+        sent: false,
         failure: undefined,
         doubtful: false,
         waited: false,
@@ -92,7 +95,7 @@ export class Outbox {
       this.#bytes += size;
       entry.deadline = after(this.#clock, deadline, () => this.#expire(lane, entry));
       if (!lane.holding) this.#send(lane, entry);
-      entry.waited = entry.failure === undefined;
+      entry.waited = !entry.sent;
     });
   }
 
@@ -175,7 +178,8 @@ export class Outbox {
     const again = lane.barred;
     lane.barred = false;
     entry.flying = true;
-    entry.failure = new ZurufError("unknown", "the publication was sent, but no answer came");
+    entry.sent = true;
+    entry.failure = undefined;
     connection.request({ type: "publish", channel, key, ...(again && { again }), payload }, (answer, error) => {
       entry.flying = false;
       // The connection's end is not an answer: `connected` sends it again.
@@ -239,8 +243,9 @@ export class Outbox {
 }
 
 /** `notStored` is certain: never sent, or the server said so of every attempt. */
-function ending({ failure, doubtful }: Entry, why: string): ZurufError {
-  if (failure === undefined) return new ZurufError("notStored", `the publication was never sent: ${why}`);
+function ending({ sent, failure, doubtful }: Entry, why: string): ZurufError {
+  if (!sent) return new ZurufError("notStored", `the publication was never sent: ${why}`);
+  if (failure === undefined) return new ZurufError("unknown", `no answer to the publication came: ${why}`);
   return new ZurufError(doubtful ? "unknown" : failure.code, `${failure.message} (${why})`, {
     retryAfter: failure.retryAfter,
   });
