@@ -140,7 +140,9 @@ describe("recovery", () => {
     const [one, two] = [await world.hub({ channels }), await world.hub({ channels })];
     const a = new TestClient(one);
     await a.connect();
-    const { position } = (await a.ask({ type: "subscribe", channel: "log:x" })) as { position: [string, number] };
+    const subscribed = await a.ask({ type: "subscribe", channel: "log:x" });
+    if (subscribed.type !== "subscribed" || subscribed.position === undefined) throw new Error("no position");
+    const { position } = subscribed;
     a.cut();
     for (let i = 1; i <= 300; i++) await one.publish("log:x", i, {}).catch(() => undefined);
     const b = new TestClient(two);
