@@ -17,17 +17,17 @@ import { dataLength } from "./publish.ts";
 export const defaultCallTimeout = 10_000;
 const maxTimeout = 60_000;
 
-export interface CallRequest extends Omit<Session, "data"> {
+export interface CallRequest<Data = unknown> extends Omit<Session, "data"> {
   /** The session's `data`, from `onConnect`. */
   readonly session: unknown;
   readonly method: string;
   /** The JSON value, or a `Uint8Array`. */
-  readonly data: unknown;
+  readonly data: Data;
   /** Aborted when the client's deadline is over. */
   readonly signal: AbortSignal;
 }
 /** Answers a call; what it throws as `ZurufError` (with any code) reaches the client as it is. */
-export type CallHandler = (request: CallRequest) => unknown;
+export type CallHandler<Data = unknown, Result = unknown> = (request: CallRequest<Data>) => Result | Promise<Result>;
 
 /** Methods that clients may call. */
 export type Calls = Map<string, CallHandler>;

@@ -6,8 +6,14 @@ import {
   toPayload,
   utf8Length,
   ZurufError,
+  type CallMap,
+  type CallName,
+  type ChannelName,
   type Clock,
   type Codec,
+  type DataIn,
+  type DataOf,
+  type DataOut,
   type LossReason,
   type PublicationInfo,
   type Receipt,
@@ -69,13 +75,13 @@ export interface HubStatus {
 }
 
 /** A publication as the application reads it. */
-export interface PublicationRecord extends PublicationInfo {
+export interface PublicationRecord<Data = unknown> extends PublicationInfo {
   readonly offset: number;
   /** The JSON value, or a `Uint8Array`. */
-  readonly data: unknown;
+  readonly data: Data;
 }
-export interface HistoryRecord {
-  readonly items: readonly PublicationRecord[];
+export interface HistoryRecord<Data = unknown> {
+  readonly items: readonly PublicationRecord<Data>[];
   /** The channel's head. */
   readonly position: Position;
   readonly complete: boolean;
@@ -86,8 +92,12 @@ export interface HistoryRecord {
 const headCheck = 10_000;
 const second = 1000;
 
-/** Channels, sessions and everything between them, for one instance. It knows no sockets: transports come in by `accept`. */
-export class Hub {
+/**
+ * Channels, sessions and everything between them, for one instance. It knows no sockets: transports come in by `accept`.
+ * `ChannelMap` gives the data's types by channel name or pattern and `Methods` those of calls; the same maps type a client. They are promises
+ * of the application: what clients send is checked by `validate` and the hooks, not by types.
+ */
+export class Hub<ChannelMap extends object = Record<string, unknown>, Methods extends object = CallMap> {
   readonly counters: Counters = newCounters();
   readonly #core: Core & { readonly channels: Channels };
   readonly #administration: Administration;
@@ -239,8 +249,11 @@ export class Hub {
     this.#hooks.vacated = hook;
   }
   /** Answers what clients `call` by this name, on the instance that they are connected to; replaces the handler before. */
-  handle(method: string, handler: CallHandler): void {
-    this.#core.calls.set(method, handler);
+  handle<Name extends CallName<Methods>>(
+    method: Name,
+    handler: CallHandler<DataIn<Methods, Name>, DataOut<Methods, Name>>,
+  ): void {
+    this.#core.calls.set(method, handler as CallHandler);
   }
   onDisconnect(hook: NonNullable<Hooks["disconnect"]>): void {
     this.#hooks.disconnect = hook;
@@ -250,9 +263,9 @@ export class Hub {
    * Publishes for the server: no hook is asked and no limit but the log's applies.
    * Resolves with the position once stored, undefined on a channel without history. @throws {ZurufError}
    */
-  async publish(
-    channel: string,
-    data: unknown,
+  async publish<Name extends ChannelName<ChannelMap>>(
+    channel: Name,
+    data: DataOf<ChannelMap, Name>,
     { key }: { readonly key?: string } = {},
   ): Promise<Position | undefined> {
     const options = this.#options(channel);
@@ -264,7 +277,7 @@ export class Hub {
   }
 
   /** Where the channel's log is now: read it before your own data, and subscribe from it, and nothing is missed. @throws {ZurufError} */
-  async position(channel: string): Promise<Position> {
+  async position(channel: ChannelName<ChannelMap>): Promise<Position> {
     if (this.#options(channel).retention === undefined) throw new ZurufError("notFound", `${channel} keeps no history`);
     const head = (await this.#asking(this.#core.backplane.heads([channel]))).get(channel);
     if (head === undefined) throw new ZurufError("unavailable", `the backplane gave no head of ${channel}`);
@@ -272,16 +285,20 @@ export class Hub {
   }
 
   /** Publications after a position, oldest first, or the newest before one (or before the head). `limit`: 100 unless told. @throws {ZurufError} */
-  async history(
-    channel: string,
+  async history<Name extends ChannelName<ChannelMap>>(
+    channel: Name,
     range: { readonly after?: Position; readonly before?: Position; readonly limit?: number } = {},
-  ): Promise<HistoryRecord> {
+  ): Promise<HistoryRecord<DataOf<ChannelMap, Name>>> {
     if (this.#options(channel).retention === undefined) throw new ZurufError("notFound", `${channel} keeps no history`);
     const { items, ...page } = await this.#asking(
       readHistory(this.#core.backplane, channel, { ...range, limit: range.limit ?? 100 }),
     );
     return {
-      items: items.map(({ offset, info, payload }) => ({ ...info, offset, data: payloadValue(payload) })),
+      items: items.map(({ offset, info, payload }) => ({
+        ...info,
+        offset,
+        data: payloadValue(payload) as DataOf<ChannelMap, Name>,
+      })),
       ...page,
     };
   }

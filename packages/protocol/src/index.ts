@@ -21,3 +21,4 @@ export type {
   WirePosition,
 } from "./packets.ts";
 export { payloadLength, payloadValue, toPayload } from "./payload.ts";
+export type { CallMap, CallName, ChannelName, DataIn, DataOf, DataOut } from "./typed.ts";

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import { Hub, memoryBackplane, type HistoryRecord, type Position } from "@zuruf/hub";
-import { systemClock } from "@zuruf/protocol";
+import { systemClock, type CallMap, type DataOf } from "@zuruf/protocol";
 import type { WebSocketServer } from "@zuruf/websocket";
 import { admission, type Admission } from "./admission.ts";
 import { checkSettings } from "./config/load.ts";
@@ -18,9 +18,14 @@ import type { CloseOptions, ServerOptions, Zuruf } from "./zuruf.ts";
 const longestWindow = 10_000;
 const windowPerConnection = 20;
 
-/** Makes a real-time server to embed: `attach` it to an `http.Server`. @throws ServerError badConfig for an option with a bad value. */
-export function createServer(options: ServerOptions = {}): Zuruf {
-  return new ZurufServer(options);
+/**
+ * Makes a real-time server to embed: `attach` it to an `http.Server`. `ChannelMap` gives the data's types by channel name or pattern, and
+ * `Methods` those of calls; the same maps type a client. @throws ServerError badConfig for an option with a bad value.
+ */
+export function createServer<ChannelMap extends object = Record<string, unknown>, Methods extends object = CallMap>(
+  options: ServerOptions = {},
+): Zuruf<ChannelMap, Methods> {
+  return new ZurufServer(options) as unknown as Zuruf<ChannelMap, Methods>;
 }
 
 /** The options that an embedded server shares with a service, and checks by the same table. */
@@ -96,9 +101,12 @@ export class ZurufServer extends Hub implements Zuruf {
     await this.start();
     return super.position(channel);
   }
-  override async history(...page: Parameters<Hub["history"]>): Promise<HistoryRecord> {
+  override async history<Name extends string>(
+    channel: Name,
+    range: Parameters<Hub["history"]>[1] = {},
+  ): Promise<HistoryRecord<DataOf<Record<string, unknown>, Name>>> {
     await this.start();
-    return super.history(...page);
+    return super.history(channel, range);
   }
   override async presence(...question: Parameters<Hub["presence"]>): ReturnType<Hub["presence"]> {
     await this.start();

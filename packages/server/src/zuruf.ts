@@ -1,6 +1,7 @@
 import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import type { Backplane, Hub, HubOptions } from "@zuruf/hub";
+import type { CallMap } from "@zuruf/protocol";
 import type { Logger } from "./log.ts";
 
 /** How `createServer` makes a server. Everything has a default. */
@@ -44,7 +45,10 @@ type Inner = "accept" | "start" | "drain" | "close";
  * A real-time server: the hub (channels, hooks, publishing, presence, direct messages, calls) on `http.Server`s by which clients reach it.
  * What waits for a broker (`publish`, `position`, `history`, `presence`, `send`, `broadcast`, `call`) starts the server if nobody has.
  */
-export interface Zuruf extends Omit<Hub, Inner> {
+export interface Zuruf<
+  ChannelMap extends object = Record<string, unknown>,
+  Methods extends object = CallMap,
+> extends Omit<Hub<ChannelMap, Methods>, Inner> {
   /**
    * Serves the WebSocket on somebody's server, beside whatever else that serves, and starts the server if nobody has. An upgrade on a path
    * nobody serves gets 404. Why a start fails is logged; `await start()` tells it to you.
