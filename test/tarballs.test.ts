@@ -61,6 +61,15 @@ test("every package can be imported by its name, and ships neither tests nor wha
   }
 });
 
+test("what is packed resolves for every user: publint and arethetypeswrong have nothing to say", () => {
+  const bin = join(root, "node_modules/.bin");
+  for (const file of readdirSync(join(folder, "tarballs"))) {
+    const tarball = join(folder, "tarballs", file);
+    execFileSync(join(bin, "publint"), [tarball, "--strict"], { stdio: "pipe" });
+    execFileSync(join(bin, "attw"), [tarball, "--profile", "esm-only", "--quiet"], { stdio: "pipe" });
+  }
+}, 120_000);
+
 test("the installed command serves, and an installed client gets its own publication back", async () => {
   const app = join(folder, "app");
   writeFileSync(

@@ -6,7 +6,7 @@ import type { AddressInfo, Socket as NetSocket } from "node:net";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { WebSocket as Client, WebSocketServer as OtherServer } from "ws";
 import { createWebSocketServer, WebSocketError } from "../src/index.ts";
-import type { Handlers, Message, ServerOptions, Socket, WebSocketServer } from "../src/index.ts";
+import type { Accept, Handlers, Message, ServerOptions, Socket, WebSocketServer } from "../src/index.ts";
 import { encodeFrame } from "../src/core/frame.ts";
 import { Opcode } from "../src/core/opcode.ts";
 import { integerOptions } from "../src/node/options.ts";
@@ -205,7 +205,7 @@ describe("upgrade", () => {
 
   test("that does not answer is cut short by handshakeTimeout, and headers beyond maxHeader get 431", async () => {
     const { server, port } = await http();
-    engine({ upgrade: () => new Promise(() => undefined) }, { handshakeTimeout: 50 }).attach(server, {
+    engine({ upgrade: () => new Promise<never>(() => undefined) }, { handshakeTimeout: 50 }).attach(server, {
       path: "/never",
     });
     engine({}, { maxHeader: 1000 }).attach(server, { path: "/small" });
@@ -221,7 +221,7 @@ describe("upgrade", () => {
       engine({
         upgrade: () => {
           resolve();
-          return new Promise((answer) => {
+          return new Promise<Accept<undefined>>((answer) => {
             decide = () => answer({ data: undefined });
           });
         },
@@ -581,9 +581,7 @@ describe("options", () => {
     { compression: { windows: 9 } },
     { compression: { contextTakeover: "yes" } },
     { constructor: 1 },
-  ])("%o is refused by name", (options) => {
-    expect(() => createWebSocketServer({}, options as unknown as ServerOptions)).toThrow(
-      expect.objectContaining({ code: "INVALID_OPTION" }),
-    );
+  ] as unknown as ServerOptions[])("%o is refused by name", (options) => {
+    expect(() => createWebSocketServer({}, options)).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
   });
 });
