@@ -5,71 +5,15 @@
  */
 import { createInterface } from "node:readline";
 
-import { cpuSeconds, machineCpuSeconds } from "../measure/process.ts";
-import { percentile } from "../measure/statistics.ts";
+import { mustStayOpen, open, openMany, type Target } from "../measure/connect.ts";
+import { MessageCounter, type Ring, ring } from "../measure/frames.ts";
+import { fanOut } from "../measure/fan-out.ts";
+import { answer, fail } from "../measure/generator.ts";
+import { type Measured, Measurement } from "../measure/measurement.ts";
+import { Sender } from "../measure/sender.ts";
 import { subscribePath } from "../peers/serving.ts";
 import { check } from "./check.ts";
-import { open, openMany, type Target, type Wire } from "./connect.ts";
-import { MessageCounter, type Ring, ring } from "./frames.ts";
-import type { Load, Measured } from "./load.ts";
-import { Sender } from "./sender.ts";
-
-/** Counts between two moments, with the server's CPU time read at the same moments. */
-class Measurement {
-  count = 0;
-  readonly latencies: number[] = [];
-  measuring = false;
-  readonly #load: Load;
-  constructor(load: Load) {
-    this.#load = load;
-  }
-
-  async run(): Promise<Measured> {
-    await seconds(this.#load.warmUp);
-    const { serverPid } = this.#load;
-    this.count = 0;
-    this.measuring = true;
-    const own = process.cpuUsage();
-    const cpu = cpuSeconds(serverPid);
-    const all = machineCpuSeconds();
-    const begin = performance.now();
-    await seconds(this.#load.seconds);
-    // On a machine that is busy with something else the server may have had little of its core: CPU time is counted in
-    // ticks, so go on until there are enough of them, within reason.
-    const { seconds: wanted } = this.#load;
-    while (cpuSeconds(serverPid) - cpu < wanted / 2 && performance.now() - begin < 8000 * wanted)
-      await seconds(wanted / 4);
-    const elapsed = (performance.now() - begin) / 1000;
-    const serverCpu = cpuSeconds(serverPid) - cpu;
-    const { user, system } = process.cpuUsage(own);
-    const generatorCpu = (user + system) / 1e6;
-    const othersCpu = Math.max(0, machineCpuSeconds() - all - serverCpu - generatorCpu);
-    this.measuring = false;
-    const { count, latencies } = this;
-    return {
-      count,
-      seconds: elapsed,
-      serverCpu,
-      generatorCpu,
-      othersCpu,
-      ...(latencies.length > 0 ? { p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) } : {}),
-    };
-  }
-}
-
-function seconds(duration: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, duration * 1000));
-}
-
-function fail(error: unknown): never {
-  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
-  process.exit(1);
-}
-
-/** A connection that ends during a measurement makes the measurement worthless. */
-function mustStayOpen(wires: readonly Wire[]): void {
-  for (const wire of wires) wire.closed = () => fail(new Error("the server closed a connection"));
-}
+import type { Load } from "./load.ts";
 
 async function echo(load: Load, target: Target, messages: Ring): Promise<Measured> {
   const measurement = new Measurement(load);
@@ -92,42 +36,6 @@ async function echo(load: Load, target: Target, messages: Ring): Promise<Measure
     };
     sender.send(load.inFlight);
   }
-  return measurement.run();
-}
-
-async function fanOut(load: Load, target: Target, messages: Ring): Promise<Measured> {
-  const measurement = new Measurement(load);
-  const subscribers = await openMany(load.connections, { ...target, path: subscribePath });
-  const publisher = await open(target);
-  mustStayOpen([...subscribers, publisher]);
-  const sender = new Sender(publisher, messages);
-  // How many subscribers have message k; only `inFlight` messages are ever incomplete.
-  const arrivals = new Uint32Array(load.inFlight);
-  let incomplete = 0;
-  const publish = (count: number): void => {
-    incomplete += count;
-    sender.send(count);
-  };
-  for (const subscriber of subscribers) {
-    const counter = new MessageCounter();
-    let next = 0;
-    subscriber.receive = (chunk, length) => {
-      const arrived = counter.take(chunk, length);
-      measurement.count += arrived;
-      let complete = 0;
-      for (let i = 0; i < arrived; i++) {
-        const have = (arrivals[next] ?? 0) + 1;
-        arrivals[next] = have === subscribers.length ? 0 : have;
-        if (have === subscribers.length) complete++;
-        next = (next + 1) % load.inFlight;
-      }
-      if (complete === 0) return;
-      incomplete -= complete;
-      if (!load.bursts) publish(complete);
-      else if (incomplete === 0) publish(load.inFlight);
-    };
-  }
-  publish(load.inFlight);
   return measurement.run();
 }
 
@@ -160,10 +68,6 @@ async function idle(load: Load, target: Target, lines: AsyncIterator<string>): P
   await lines.next();
 }
 
-function answer(line: unknown): void {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
-}
-
 async function main(): Promise<void> {
   const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
   const first = await lines.next();
@@ -174,8 +78,12 @@ async function main(): Promise<void> {
   const messages = ring(load.content, load.size, count, load.compression);
   if (load.check) answer(await check(load, target, messages));
   else if (load.kind === "echo") answer(await echo(load, target, messages));
-  else if (load.kind === "fanout") answer(await fanOut(load, target, messages));
-  else if (load.kind === "handshakes") answer(await handshakes(load, target));
+  else if (load.kind === "fanout") {
+    const subscribers = await openMany(load.connections, { ...target, path: subscribePath });
+    const publisher = await open(target);
+    mustStayOpen([...subscribers, publisher]);
+    answer(await fanOut(load, subscribers, new Sender(publisher, messages)));
+  } else if (load.kind === "handshakes") answer(await handshakes(load, target));
   else await idle(load, target, lines);
   process.exit(0);
 }

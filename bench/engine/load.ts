@@ -1,10 +1,10 @@
+import type { Content } from "../measure/frames.ts";
+import type { Period } from "../measure/measurement.ts";
 import type { Serving } from "../peers/serving.ts";
-import type { Content } from "./frames.ts";
 
 /** What the generator is asked to do. */
-export interface Load {
+export interface Load extends Period {
   readonly port: number;
-  readonly serverPid: number;
   readonly kind: "echo" | "fanout" | "handshakes" | "idle";
   readonly connections: number;
   /** Messages under way: per connection when echoing, published when fanning out. At most half of the ring. */
@@ -15,22 +15,6 @@ export interface Load {
   /** Bytes per message. */
   readonly size: number;
   readonly compression: Serving["compression"];
-  /** Seconds before measuring begins. */
-  readonly warmUp: number;
-  readonly seconds: number;
   /** Verify payloads instead of measuring. */
   readonly check: boolean;
-}
-
-export interface Measured {
-  /** Messages that arrived (fan-out: at all subscribers together), or handshakes done. */
-  readonly count: number;
-  readonly seconds: number;
-  readonly serverCpu: number;
-  readonly generatorCpu: number;
-  /** CPU seconds that neither of the two used: what disturbed the measurement. */
-  readonly othersCpu: number;
-  /** Milliseconds from sending to the answer; only where one message is under way per connection. */
-  readonly p50?: number;
-  readonly p99?: number;
 }

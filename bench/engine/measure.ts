@@ -1,10 +1,12 @@
 import { fileURLToPath } from "node:url";
 
+import type { Measured } from "../measure/measurement.ts";
 import { Worker } from "../measure/process.ts";
-import type { Memory } from "../peers/serving.ts";
+import { generatorProgram } from "../measure/programs.ts";
+import { memoryPerConnection, type Run, throughputOf } from "../measure/run.ts";
 import type { Checked } from "./check.ts";
-import type { Load, Measured } from "./load.ts";
-import { bunBinary, commandOf, loader, type Peer } from "./peers.ts";
+import type { Load } from "./load.ts";
+import { commandOf, type Peer } from "./peers.ts";
 import type { Test } from "./tests.ts";
 
 /** The server has one core, the generator and the bench the other. */
@@ -13,24 +15,6 @@ const generatorCore = 1;
 
 const generator = fileURLToPath(new URL("generator.ts", import.meta.url));
 
-/** One run of one test with one peer. */
-export interface Run {
-  /** Messages per server-CPU-second, or bytes of JS heap per connection. */
-  readonly value: number;
-  /** The share of the time that the server used its core: below 1 the generator held it back. */
-  readonly serverBusy?: number;
-  readonly generatorBusy?: number;
-  /** Cores that something else kept busy meanwhile; more than some hundredths disturb the figures. */
-  readonly othersBusy?: number;
-  readonly messagesPerSecond?: number;
-  /** Milliseconds. */
-  readonly p50?: number;
-  readonly p99?: number;
-  /** Bytes per connection, beside the JS heap. */
-  readonly rss?: number;
-  readonly external?: number;
-}
-
 interface Pair {
   readonly server: Worker;
   readonly generator: Worker;
@@ -38,22 +22,14 @@ interface Pair {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-/**
- * The generator runs on Bun where it can: cheaper sockets, so that it keeps up with the server. Handshakes and ten thousand
- * connections need source addresses of their own, which only Node's sockets have.
- */
-function generatorCommand({ kind }: Test): { file: string; args: string[] } {
-  const bun = kind === "echo" || kind === "fanout" ? bunBinary() : undefined;
-  if (bun !== undefined && process.env["ZURUF_BENCH_GENERATOR"] !== "node") return { file: bun, args: [generator] };
-  return { file: process.execPath, args: ["--import", loader, generator] };
-}
-
 /** Starts a fresh server and a fresh generator, so that nothing of an earlier run is left in either. */
 async function withPair<T>(peer: Peer, test: Test, use: (pair: Pair) => Promise<T>): Promise<T> {
   const mode = test.kind === "fanout" ? "fanout" : "echo";
   const command = commandOf(peer, { mode, compression: test.compression });
   const server = new Worker({ ...command, core: serverCore, ...(peer.env ? { env: peer.env } : {}) });
-  const load = new Worker({ ...generatorCommand(test), core: generatorCore });
+  // Handshakes and ten thousand connections need source addresses of their own, which only Node's sockets have.
+  const cheap = test.kind === "echo" || test.kind === "fanout";
+  const load = new Worker({ ...generatorProgram(generator, cheap), core: generatorCore });
   try {
     const { port, versions } = await server.answer<{ port: number; versions: Record<string, string> }>(30_000);
     return await use({ server, generator: load, port, versions });
@@ -65,7 +41,7 @@ async function withPair<T>(peer: Peer, test: Test, use: (pair: Pair) => Promise<
 function loadOf(test: Test, { port, server }: Pair, seconds: number, check: boolean): Load {
   const { kind, connections, inFlight, bursts, content, size, compression } = test;
   const shape = { kind, connections, inFlight, bursts, content, size, compression };
-  return { ...shape, port, serverPid: server.pid, warmUp: seconds / 2, seconds, check };
+  return { ...shape, port, serverPids: [server.pid], warmUp: seconds / 2, seconds, check };
 }
 
 /** Verifies a peer's answers in full. @throws when they are wrong. */
@@ -84,35 +60,7 @@ export function verify(
 export function measure(peer: Peer, test: Test, seconds: number): Promise<Run> {
   return withPair(peer, test, async (pair) => {
     pair.generator.send(JSON.stringify(loadOf(test, pair, seconds, false)));
-    return test.measures === "memory" ? memory(pair, test.connections) : throughput(pair, seconds);
+    if (test.measures === "memory") return memoryPerConnection(pair, test.connections);
+    return throughputOf(await pair.generator.answer<Measured>(60_000 + seconds * 2000));
   });
-}
-
-async function throughput({ generator }: Pair, seconds: number): Promise<Run> {
-  const measured = await generator.answer<Measured>(60_000 + seconds * 2000);
-  const { count, serverCpu, p50, p99 } = measured;
-  if (count === 0 || serverCpu === 0) throw new Error(`nothing arrived within ${seconds} s`);
-  return {
-    value: count / serverCpu,
-    serverBusy: serverCpu / measured.seconds,
-    generatorBusy: measured.generatorCpu / measured.seconds,
-    othersBusy: measured.othersCpu / measured.seconds,
-    messagesPerSecond: count / measured.seconds,
-    ...(p50 === undefined ? {} : { p50 }),
-    ...(p99 === undefined ? {} : { p99 }),
-  };
-}
-
-async function memory({ server, generator }: Pair, connections: number): Promise<Run> {
-  const ask = (): Promise<Memory> => {
-    server.send("memory");
-    return server.answer<Memory>(60_000);
-  };
-  await generator.answer(30_000);
-  const before = await ask();
-  generator.send("go on");
-  await generator.answer(120_000);
-  const after = await ask();
-  const each = (key: keyof Memory): number => (after[key] - before[key]) / connections;
-  return { value: each("heapUsed"), external: each("external"), rss: each("rss") };
 }

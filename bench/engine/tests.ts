@@ -1,23 +1,10 @@
+import type { ReportedTest } from "../measure/report.ts";
 import type { Load } from "./load.ts";
 
-/** A promise about one test: the median over the runs of (subject ÷ against). */
-export interface Floor {
-  readonly subject: "zuruf" | "zuruf-public";
-  readonly against: "ws" | "ws-cork" | "net";
-  readonly ratio: number;
-  /** What we would like to reach; printed, never failed. */
-  readonly aim?: number;
-}
-
-type Shape = Omit<Load, "port" | "serverPid" | "warmUp" | "seconds" | "check">;
+type Shape = Omit<Load, "port" | "serverPids" | "warmUp" | "seconds" | "check">;
 
 /** One measurement that every peer is put through. */
-export interface Test extends Shape {
-  readonly name: string;
-  readonly title: string;
-  /** `throughput` counts messages per server-CPU-second (more is better), `memory` bytes of JS heap per connection (less is better). */
-  readonly measures: "throughput" | "memory";
-  readonly floors: readonly Floor[];
+export interface Test extends Shape, ReportedTest {
   /** Whether `--quick` runs it. */
   readonly quick?: boolean;
   /** Whether the chart in the documentation shows it. */

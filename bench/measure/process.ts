@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 const ticksPerSecond = (): number => Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
@@ -14,6 +14,39 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / ticks;
 }
 
+interface Stat {
+  readonly parent: number;
+  /** Its own time and that of its children which have ended and were waited for. */
+  readonly seconds: number;
+}
+
+function statOf(pid: string): Stat | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  } catch {
+    return undefined; // it has ended since its name was read
+  }
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const times = fields.slice(11, 15).map(Number);
+  return { parent: Number(fields[1]), seconds: times.reduce((sum, time) => sum + time, 0) / ticks };
+}
+
+/** CPU seconds of these processes and all that they started, also of those that have ended (PostgreSQL has one per connection). */
+export function treeCpuSeconds(pids: readonly number[]): number {
+  ticks ||= ticksPerSecond();
+  const stats = new Map<number, Stat>();
+  for (const name of readdirSync("/proc")) {
+    const stat = /^\d+$/.test(name) ? statOf(name) : undefined;
+    if (stat) stats.set(Number(name), stat);
+  }
+  const belongs = (pid: number): boolean =>
+    pids.includes(pid) || (stats.has(pid) && belongs(stats.get(pid)?.parent ?? 0));
+  let sum = 0;
+  for (const [pid, { seconds }] of stats) if (belongs(pid)) sum += seconds;
+  return sum;
+}
+
 /** CPU seconds that the whole machine has used, on all its cores (proc(5), `/proc/stat`). */
 export function machineCpuSeconds(): number {
   ticks ||= ticksPerSecond();
@@ -26,8 +59,8 @@ export function machineCpuSeconds(): number {
 export interface Command {
   readonly file: string;
   readonly args: readonly string[];
-  /** The one CPU that it may run on. */
-  readonly core: number;
+  /** The one CPU that it may run on; default any. */
+  readonly core?: number;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -40,7 +73,8 @@ export class Worker {
   #said = "";
 
   constructor({ file, args, core, env }: Command) {
-    this.#process = spawn("taskset", ["-c", String(core), file, ...args], {
+    const [program, list] = core === undefined ? [file, args] : ["taskset", ["-c", String(core), file, ...args]];
+    this.#process = spawn(program, list, {
       stdio: ["pipe", "pipe", "pipe"],
       env: { ...process.env, ...env },
     });

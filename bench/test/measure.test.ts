@@ -1,9 +1,10 @@
 import { array, assert, constantFrom, integer, nat, oneof, property, record } from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { inflated, maskedFrame, MessageCounter, ring, Window } from "../engine/frames.ts";
-import { optionsFrom } from "../engine/options.ts";
-import { ratioOf, testResult } from "../engine/report.ts";
+import { inflated, maskedFrame, MessageCounter, ring, Window } from "../measure/frames.ts";
+import { suite } from "../engine/bench.ts";
+import { optionsFrom } from "../measure/options.ts";
+import { ratioOf, testResult } from "../measure/report.ts";
 import { tests } from "../engine/tests.ts";
 import { median, percentile } from "../measure/statistics.ts";
 
@@ -77,6 +78,7 @@ test("floors are decided by the median of the rounds' ratios, and memory's from 
       ["zuruf", runs(14)],
       ["ws", runs(1)],
     ]),
+    "ws",
   );
   expect(fast.floors).toEqual([{ subject: "zuruf", against: "ws", floor: 15, aim: 22, ratio: 14, met: false }]);
   const small = testResult(
@@ -85,15 +87,16 @@ test("floors are decided by the median of the rounds' ratios, and memory's from 
       ["zuruf", runs(50)],
       ["ws", runs(100)],
     ]),
+    "ws",
   );
   expect(small.floors[0]?.met).toBe(true);
 });
 
 test("arguments are checked by name", () => {
-  expect(optionsFrom(["--tests", "request-64,idle-heap", "--runs", "7"]).tests.map(({ name }) => name)).toEqual([
+  expect(optionsFrom(suite, ["--tests", "request-64,idle-heap", "--runs", "7"]).tests.map(({ name }) => name)).toEqual([
     "request-64",
     "idle-heap",
   ]);
-  expect(() => optionsFrom(["--peers", "nginx"])).toThrow(/there is no "nginx"/);
-  expect(() => optionsFrom(["--runs", "0"])).toThrow(/above 0/);
+  expect(() => optionsFrom(suite, ["--peers", "nginx"])).toThrow(/there is no "nginx"/);
+  expect(() => optionsFrom(suite, ["--runs", "0"])).toThrow(/above 0/);
 });

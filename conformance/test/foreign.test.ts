@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { WebSocket } from "@zuruf/websocket";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { bunBinary, install } from "../../bench/engine/peers.ts";
+import { bunBinary, install } from "../../bench/measure/programs.ts";
 import { type Echo, startEcho } from "./echo.ts";
 import { type Client, exchange, expectSame, samples } from "./exchange.ts";
 

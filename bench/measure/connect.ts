@@ -2,12 +2,15 @@ import { createHash, randomBytes } from "node:crypto";
 import { connect } from "node:net";
 
 import type { Serving } from "../peers/serving.ts";
+import { fail } from "./generator.ts";
 
 /** Where and how a connection of the generator is made. */
 export interface Target {
   readonly port: number;
   readonly path: string;
   readonly compression: Serving["compression"];
+  /** The one subprotocol to offer, which the server must then agree to; default none. */
+  readonly protocol?: string;
 }
 
 const offers: Readonly<Record<Serving["compression"], string>> = {
@@ -16,8 +19,9 @@ const offers: Readonly<Record<Serving["compression"], string>> = {
   context: "Sec-WebSocket-Extensions: permessage-deflate\r\n",
 };
 
-export function upgradeRequest({ port, path, compression }: Target, key: string): string {
-  return `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n${offers[compression]}\r\n`;
+export function upgradeRequest({ port, path, compression, protocol }: Target, key: string): string {
+  const offer = protocol === undefined ? "" : `Sec-WebSocket-Protocol: ${protocol}\r\n`;
+  return `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n${offers[compression]}${offer}\r\n`;
 }
 
 /** RFC 6455 §4.2.2: what a server must answer to a key. */
@@ -155,7 +159,7 @@ export function open(target: Target, source?: string): Promise<Wire> {
       const end = head.indexOf("\r\n\r\n");
       if (end === -1) return;
       wire.receive = () => {};
-      const problem = refused(head.slice(0, end), key, target.compression);
+      const problem = refused(head.slice(0, end), key, target);
       if (problem === undefined) resolve(wire);
       else reject(new Error(problem));
       // Nothing is sent by a measured server before it is asked; if it is, it must not be lost.
@@ -166,10 +170,11 @@ export function open(target: Target, source?: string): Promise<Wire> {
   });
 }
 
-function refused(head: string, key: string, compression: Serving["compression"]): string | undefined {
+function refused(head: string, key: string, { compression, protocol = "" }: Target): string | undefined {
   if (!head.startsWith("HTTP/1.1 101 ")) return `not upgraded: ${head}`;
   const header = (name: string): string => new RegExp(`^${name}: *(.*?) *$`, "im").exec(head)?.[1] ?? "";
   if (header("sec-websocket-accept") !== acceptOf(key)) return `wrong Sec-WebSocket-Accept: ${head}`;
+  if (header("sec-websocket-protocol") !== protocol) return `another subprotocol: ${head}`;
   const agreed = header("sec-websocket-extensions");
   if (compression !== "off" && !agreed.startsWith("permessage-deflate")) return `compression was not agreed: ${head}`;
   if (compression === "fresh" && !agreed.includes("server_no_context_takeover")) return `context takeover: ${head}`;
@@ -189,4 +194,9 @@ export async function openMany(count: number, target: Target, atOnce = 128): Pro
   };
   await Promise.all(Array.from({ length: Math.min(atOnce, count) }, worker));
   return wires;
+}
+
+/** A connection that ends during a measurement makes the measurement worthless: it ends this process. */
+export function mustStayOpen(wires: readonly Wire[]): void {
+  for (const wire of wires) wire.closed = () => fail(new Error("the server closed a connection"));
 }

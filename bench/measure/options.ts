@@ -1,9 +1,23 @@
 import { parseArgs } from "node:util";
 
-import { type Peer, peers } from "./peers.ts";
-import { type Test, tests } from "./tests.ts";
+/** What can be chosen from: the tests and peers of one suite. */
+export interface Choice<Test, Peer> {
+  /** The suite's name, as the command line has it. */
+  readonly name: string;
+  readonly tests: readonly Test[];
+  readonly peers: readonly Peer[];
+  /** Peers that `--quick` leaves out. */
+  readonly slow?: readonly string[];
+}
 
-export interface Options {
+/** Something to choose by its name. */
+export interface Named {
+  readonly name: string;
+  /** Whether `--quick` has it. */
+  readonly quick?: boolean;
+}
+
+export interface Options<Test, Peer> {
   /** Interleaved runs of every test and peer; a floor is decided by the median. Default 5. */
   readonly runs: number;
   /** Measured seconds per run, after a warm-up of half of it. Default 2. */
@@ -13,7 +27,8 @@ export interface Options {
   readonly quick: boolean;
 }
 
-export const usage: string = `npm run bench -- engine [options]
+export function usage({ name, tests, peers }: Choice<Named, Named>): string {
+  return `npm run bench -- ${name} [options]
 
   --tests a,b     only these tests
   --peers x,y     only these servers
@@ -21,13 +36,11 @@ export const usage: string = `npm run bench -- engine [options]
   --seconds S     measured seconds per run, default 2 (plus half of it to warm up)
   --quick         a rough look within a minute: one short run, fewer tests and servers
 
-tests: ${tests.map(({ name }) => name).join(", ")}
-peers: ${peers.map(({ name }) => name).join(", ")}`;
+tests: ${tests.map((test) => test.name).join(", ")}
+peers: ${peers.map((peer) => peer.name).join(", ")}`;
+}
 
-function chosen<T extends { readonly name: string }>(
-  all: readonly T[],
-  names: string | undefined,
-): readonly T[] | undefined {
+function chosen<T extends Named>(all: readonly T[], names: string | undefined): readonly T[] | undefined {
   return names?.split(",").map((name) => {
     const found = all.find((one) => one.name === name.trim());
     if (!found) throw new TypeError(`there is no "${name}"; there are: ${all.map((one) => one.name).join(", ")}`);
@@ -43,7 +56,10 @@ function positive(name: string, text: string | undefined): number | undefined {
 }
 
 /** @throws TypeError that says what is wrong with an argument. */
-export function optionsFrom(args: readonly string[]): Options {
+export function optionsFrom<Test extends Named, Peer extends Named>(
+  { tests, peers, slow = [] }: Choice<Test, Peer>,
+  args: readonly string[],
+): Options<Test, Peer> {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -60,7 +76,6 @@ export function optionsFrom(args: readonly string[]): Options {
     runs: Math.ceil(positive("runs", values.runs) ?? (quick ? 1 : 5)),
     seconds: positive("seconds", values.seconds) ?? (quick ? 0.4 : 2),
     tests: chosen(tests, values.tests) ?? tests.filter((test) => !quick || test.quick),
-    peers:
-      chosen(peers, values.peers) ?? peers.filter(({ name }) => !quick || !["ws-cork", "zuruf-public"].includes(name)),
+    peers: chosen(peers, values.peers) ?? peers.filter(({ name }) => !quick || !slow.includes(name)),
   };
 }

@@ -1,14 +1,16 @@
-import { times } from "../measure/text.ts";
 import type { Results } from "./report.ts";
-import { tests } from "./tests.ts";
+import { times } from "./text.ts";
 
-/** Peers in the chart, with a colour that keeps its contrast on white and on black. */
-const series = [
-  { peer: "zuruf", title: "Zuruf", colour: "#2f81f7" },
-  { peer: "zuruf-public", title: "Zuruf, no internals", colour: "#79a8e8" },
-  { peer: "ws-cork", title: "ws, corked", colour: "#c27c2c" },
-  { peer: "bun", title: "Bun (native)", colour: "#8c8c8c" },
-] as const;
+/** What a chart shows of a suite's results. */
+export interface Drawing {
+  readonly title: string;
+  /** What the peer that is 1 is called. */
+  readonly baseline: string;
+  /** What a test is called in the chart; undefined: it is not shown. */
+  readonly label: (test: string) => string | undefined;
+  /** The peers, each with a colour that keeps its contrast on white and on black. */
+  readonly series: readonly { readonly peer: string; readonly title: string; readonly colour: string }[];
+}
 
 const bar = 11;
 const gap = 16;
@@ -19,13 +21,13 @@ const right = 60;
 
 const escape = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 
-/** Bars of each peer's messages per server-CPU-second over those of `ws`, on a logarithmic axis. */
-export function chart(results: Results): string {
+/** Bars of each peer's messages per CPU-second over those of the baseline, on a logarithmic axis; as SVG. */
+export function chart(results: Results, { title, baseline, label: labelOf, series }: Drawing): string {
   const groups = results.tests.flatMap((result) => {
-    const label = tests.find(({ name }) => name === result.name)?.chart;
-    const bars = series.flatMap(({ peer, title, colour }) => {
-      const ratio = result.peers[peer]?.timesWs;
-      return ratio !== undefined && ratio > 0 ? [{ title, colour, ratio }] : [];
+    const label = result.measures === "throughput" ? labelOf(result.name) : undefined;
+    const bars = series.flatMap(({ peer, title: name, colour }) => {
+      const ratio = result.peers[peer]?.timesBaseline;
+      return ratio !== undefined && ratio > 0 ? [{ title: name, colour, ratio }] : [];
     });
     return label === undefined || bars.length === 0 ? [] : [{ label, bars }];
   });
@@ -40,11 +42,11 @@ export function chart(results: Results): string {
   for (const { label, bars } of groups) {
     const middle = y + (bars.length * bar) / 2 + 4;
     marks.push(`<text x="${left - 10}" y="${middle}" text-anchor="end">${escape(label)}</text>`);
-    for (const { title, colour, ratio } of bars) {
+    for (const { title: name, colour, ratio } of bars) {
       const from = Math.min(x(1), x(ratio));
       const length = Math.max(1, Math.abs(x(ratio) - x(1)));
       marks.push(
-        `<rect x="${from}" y="${y}" width="${length.toFixed(1)}" height="${bar - 2}" fill="${colour}"><title>${escape(`${label}, ${title}: ${times(ratio)}`)}</title></rect>`,
+        `<rect x="${from}" y="${y}" width="${length.toFixed(1)}" height="${bar - 2}" fill="${colour}"><title>${escape(`${label}, ${name}: ${times(ratio)}`)}</title></rect>`,
         `<text class="value" x="${Math.max(x(1), x(ratio)) + 4}" y="${y + bar - 3}">${times(ratio)}</text>`,
       );
       y += bar;
@@ -55,16 +57,16 @@ export function chart(results: Results): string {
   const axis = ticks.map(
     (tick) =>
       `<line class="${tick === 1 ? "one" : "grid"}" x1="${x(tick)}" y1="${top - 8}" x2="${x(tick)}" y2="${y - gap + 4}"/>` +
-      `<text class="value" x="${x(tick)}" y="${top - 12}" text-anchor="middle">${tick === 1 ? "ws = 1" : `×${tick}`}</text>`,
+      `<text class="value" x="${x(tick)}" y="${top - 12}" text-anchor="middle">${tick === 1 ? `${escape(baseline)} = 1` : `×${tick}`}</text>`,
   );
   let at = left;
-  const legend = series.map(({ title, colour }) => {
-    const mark = `<rect x="${at}" y="32" width="11" height="11" fill="${colour}"/><text x="${at + 16}" y="42">${escape(title)}</text>`;
-    at += 36 + title.length * 7;
+  const legend = series.map(({ title: name, colour }) => {
+    const mark = `<rect x="${at}" y="32" width="11" height="11" fill="${colour}"/><text x="${at + 16}" y="42">${escape(name)}</text>`;
+    at += 36 + name.length * 7;
     return mark;
   });
   const { processor, cores, node } = results.machine;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y + 24}" width="${width}" height="${y + 24}" role="img" aria-label="Messages per server-CPU-second against ws">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y + 24}" width="${width}" height="${y + 24}" role="img" aria-label="${escape(title)}">
 <style>
 text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #24292f }
 .title { font-weight: 600; font-size: 15px }
@@ -73,7 +75,7 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #24292
 .one { stroke: #57606a }
 @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .value { fill: #9da7b3 } .one { stroke: #9da7b3 } }
 </style>
-<text class="title" x="${left}" y="18">Messages per server-CPU-second, against ws with bufferutil (more is better)</text>
+<text class="title" x="${left}" y="18">${escape(title)}</text>
 ${legend.join("\n")}
 ${axis.join("\n")}
 ${marks.join("\n")}

@@ -1,14 +1,36 @@
-import type { Machine } from "../measure/machine.ts";
-import { median } from "../measure/statistics.ts";
-import { columns, short, times } from "../measure/text.ts";
-import type { Run } from "./measure.ts";
-import type { Peer } from "./peers.ts";
-import type { Test } from "./tests.ts";
+import type { Machine } from "./machine.ts";
+import type { Run } from "./run.ts";
+import { median } from "./statistics.ts";
+import { columns, short, times } from "./text.ts";
+
+/** A promise about one test: the median over the runs of (subject ÷ against). */
+export interface Floor {
+  readonly subject: string;
+  readonly against: string;
+  readonly ratio: number;
+  /** What we would like to reach; printed, never failed. */
+  readonly aim?: number;
+}
+
+/** What a report needs to know of a test. */
+export interface ReportedTest {
+  readonly name: string;
+  readonly title: string;
+  /** `throughput` counts messages per CPU-second of the server (more is better), `memory` bytes of JS heap per connection (less is better). */
+  readonly measures: "throughput" | "memory";
+  readonly floors: readonly Floor[];
+}
+
+/** A measured server, by its name in results and its title in tables; the one that `baseline` names is 1 in them. */
+export interface ReportedPeer {
+  readonly name: string;
+  readonly title: string;
+}
 
 /** All runs of one test with one peer, in the order of the rounds; undefined where a run failed. */
 export type Runs = readonly (Run | undefined)[];
 
-/** What `bench/results/engine.json` holds. */
+/** What `bench/results/*.json` hold. */
 export interface Results {
   readonly machine: Machine;
   readonly runs: number;
@@ -21,14 +43,16 @@ export interface Results {
 export interface TestResult {
   readonly name: string;
   readonly title: string;
-  readonly measures: Test["measures"];
+  readonly measures: ReportedTest["measures"];
+  /** The peer that the others are compared with. */
+  readonly baseline: string;
   readonly peers: Readonly<Record<string, PeerResult>>;
   readonly floors: readonly FloorResult[];
 }
 
 export interface PeerResult extends Run {
-  /** The median over the runs of (this peer ÷ `ws`) within one round; absent without `ws`. */
-  readonly timesWs?: number;
+  /** The median over the runs of (this peer ÷ the baseline) within one round; absent without it. */
+  readonly timesBaseline?: number;
   readonly runs: readonly number[];
 }
 
@@ -55,7 +79,7 @@ const medianOf = (runs: Runs, key: keyof Run): number | undefined => {
   return values.length === 0 ? undefined : median(values);
 };
 
-function peerResult(runs: Runs, ws: Runs | undefined): PeerResult {
+function peerResult(runs: Runs, baseline: Runs | undefined): PeerResult {
   const keys = [
     "serverBusy",
     "generatorBusy",
@@ -73,12 +97,12 @@ function peerResult(runs: Runs, ws: Runs | undefined): PeerResult {
   return {
     value: medianOf(runs, "value") ?? Number.NaN,
     ...Object.fromEntries(medians),
-    ...(ws ? { timesWs: ratioOf(runs, ws) } : {}),
+    ...(baseline ? { timesBaseline: ratioOf(runs, baseline) } : {}),
     runs: runs.flatMap((run) => (run ? [run.value] : [])),
   };
 }
 
-export function testResult(test: Test, byPeer: ReadonlyMap<string, Runs>): TestResult {
+export function testResult(test: ReportedTest, byPeer: ReadonlyMap<string, Runs>, baseline: string): TestResult {
   const floors = test.floors.flatMap(({ subject, against, ratio: floor, aim }): FloorResult[] => {
     const its = byPeer.get(subject);
     const others = byPeer.get(against);
@@ -89,17 +113,27 @@ export function testResult(test: Test, byPeer: ReadonlyMap<string, Runs>): TestR
     return [{ subject, against, floor, ...(aim === undefined ? {} : { aim }), ratio, met }];
   });
   const { name, title, measures } = test;
-  const ws = byPeer.get("ws");
-  const results = [...byPeer].map(([peer, runs]) => [peer, peerResult(runs, ws)] as const);
-  return { name, title, measures, peers: Object.fromEntries(results), floors };
+  const others = byPeer.get(baseline);
+  const results = [...byPeer].map(([peer, runs]) => [peer, peerResult(runs, others)] as const);
+  return { name, title, measures, baseline, peers: Object.fromEntries(results), floors };
 }
 
 /** One test as the terminal shows it. */
-export function testText(result: TestResult, peers: readonly Peer[]): string {
+export function testText(result: TestResult, peers: readonly ReportedPeer[]): string {
   const memory = result.measures === "memory";
   const head = memory
-    ? ["", "JS heap", "× ws", "external", "RSS"]
-    : ["", "per CPU-s", "× ws", "per second", "server busy", "generator busy", "others", "p50 ms", "p99 ms"];
+    ? ["", "JS heap", `× ${result.baseline}`, "external", "RSS"]
+    : [
+        "",
+        "per CPU-s",
+        `× ${result.baseline}`,
+        "per second",
+        "server busy",
+        "generator busy",
+        "others",
+        "p50 ms",
+        "p99 ms",
+      ];
   const rows = peers.flatMap(({ name, title }) => {
     const it = result.peers[name];
     if (!it) return [];
@@ -115,7 +149,7 @@ export function testText(result: TestResult, peers: readonly Peer[]): string {
           time(it.p50),
           time(it.p99),
         ];
-    return [[`  ${title}`, short(it.value), it.timesWs === undefined ? "" : times(it.timesWs), ...figures]];
+    return [[`  ${title}`, short(it.value), it.timesBaseline === undefined ? "" : times(it.timesBaseline), ...figures]];
   });
   const floors = result.floors.map(({ subject, against, floor, aim, ratio, met }) => {
     const bound = memory ? "at most" : "at least";
