@@ -1,7 +1,7 @@
 /**
  * `npm test [-- options and paths of vitest]`: starts the services that tests need, runs the tests, stops the services.
  *
- * `--full` also runs the long tests (`ZURUF_TEST_FULL=1`) with every broker. RabbitMQ and NATS start only then, or when a path names them.
+ * `--full` also runs the long tests (`ZURUF_TEST_FULL=1`) with every broker. RabbitMQ and NATS are installed only then, or when a path names them; where they are installed, they take part.
  * The exit code is vitest's; the last line is `N passed, N failed, N skipped`.
  */
 import { spawn, type ChildProcess } from "node:child_process";
@@ -11,12 +11,14 @@ import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { startServices, type Services } from "./services.ts";
 import { removeFolder, temporaryFolder } from "./services/process.ts";
-import type { ProgramName } from "./services/programs.ts";
+import { programs, type ProgramName } from "./services/programs.ts";
 
 const args = process.argv.slice(2);
 const full = args.includes("--full");
 const vitestArgs = args.filter((arg) => arg !== "--full");
-const optional = (["rabbitmq", "nats"] as const).filter((name) => full || vitestArgs.some((arg) => arg.includes(name)));
+const optional = (["rabbitmq", "nats"] as const).filter(
+  (name) => full || programs[name].find() !== undefined || vitestArgs.some((arg) => arg.includes(name)),
+);
 const wanted: readonly ProgramName[] = ["redis", "postgres", "chromium", ...optional];
 
 let vitest: ChildProcess | undefined;

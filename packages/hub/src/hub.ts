@@ -1,7 +1,6 @@
 import {
   CloseCode,
   isChannelName,
-  maxKeyBytes,
   payloadValue,
   toPayload,
   utf8Length,
@@ -43,7 +42,7 @@ import type { Access, Hooks } from "./hooks.ts";
 import { resolveLimits, type Limits } from "./limits.ts";
 import { Patterns } from "./patterns.ts";
 import { Presence, type PresenceSummary } from "./presence/presence.ts";
-import { store } from "./publish.ts";
+import { checkKey, prepare, store, type PreparedPublication } from "./publish.ts";
 import type { HubConnection, Transport } from "./transport.ts";
 
 export interface HubOptions {
@@ -269,11 +268,23 @@ export class Hub<ChannelMap extends object = Record<string, unknown>, Methods ex
     { key }: { readonly key?: string } = {},
   ): Promise<Position | undefined> {
     const options = this.#options(channel);
-    if (key !== undefined && (key === "" || utf8Length(key) > maxKeyBytes))
-      throw new ZurufError("badRequest", `a key has 1 to ${maxKeyBytes} bytes`);
+    checkKey(key);
     const position = await this.#asking(store(this.#core, channel, toPayload(data), options, { key }));
     this.counters.published++;
     return position;
+  }
+
+  /**
+   * What `publish` would give to the backplane, for one that can take it in another way: PostgreSQL's, within your own transaction.
+   * Nothing is published. @throws {ZurufError}
+   */
+  prepare<Name extends ChannelName<ChannelMap>>(
+    channel: Name,
+    data: DataOf<ChannelMap, Name>,
+    { key }: { readonly key?: string } = {},
+  ): PreparedPublication {
+    checkKey(key);
+    return prepare(this.#core, channel, toPayload(data), this.#options(channel), { key });
   }
 
   /** Where the channel's log is now: read it before your own data, and subscribe from it, and nothing is missed. @throws {ZurufError} */

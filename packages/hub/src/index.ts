@@ -33,3 +33,4 @@ export { memoryBackplane, MemoryBackplane, MemoryBroker } from "./memory-backpla
 export { MemoryLog } from "./memory-log.ts";
 export type { PresenceSummary } from "./presence/presence.ts";
 export { SharedMessage, type HubConnection, type Transport } from "./transport.ts";
+export type { PreparedPublication } from "./publish.ts";

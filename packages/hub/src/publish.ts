@@ -2,6 +2,7 @@ import {
   payloadLength,
   payloadValue,
   toPayload,
+  maxKeyBytes,
   utf8Length,
   ZurufError,
   type PacketOf,
@@ -9,7 +10,7 @@ import {
   type PublicationInfo,
 } from "@zuruf/protocol";
 import { mayAccess } from "./access.ts";
-import type { Position } from "./backplane.ts";
+import type { Position, PublishOptions } from "./backplane.ts";
 import type { ResolvedOptions } from "./channel-options.ts";
 import type { Connection } from "./connection.ts";
 import { optionsOf, type Core } from "./core.ts";
@@ -209,19 +210,47 @@ interface Publisher {
   readonly key?: string | undefined;
 }
 
+/** A publication as a backplane takes it. */
+export interface PreparedPublication {
+  readonly channel: string;
+  readonly data: Uint8Array;
+  readonly options: PublishOptions;
+}
+
+export function prepare(
+  core: Core,
+  channel: string,
+  payload: Payload,
+  options: ResolvedOptions,
+  { client, user, key }: Publisher,
+): PreparedPublication {
+  const info = { client, user, time: core.clock.now(), key } as PublicationInfo;
+  return {
+    channel,
+    data: encodeEnvelope(info, payload),
+    options: {
+      ...(options.retention && { retention: options.retention }),
+      ...(key !== undefined && { key: scopedKey(key, client, user) }),
+    },
+  };
+}
+
 /** Gives a publication to the backplane. */
 export function store(
   core: Core,
   channel: string,
   payload: Payload,
   options: ResolvedOptions,
-  { client, user, key }: Publisher,
+  publisher: Publisher,
 ): Promise<Position | undefined> {
-  const info = { client, user, time: core.clock.now(), key } as PublicationInfo;
-  return core.backplane.publish(channel, encodeEnvelope(info, payload), {
-    ...(options.retention && { retention: options.retention }),
-    ...(key !== undefined && { key: scopedKey(key, client, user) }),
-  });
+  const publication = prepare(core, channel, payload, options, publisher);
+  return core.backplane.publish(publication.channel, publication.data, publication.options);
+}
+
+/** @throws ZurufError badRequest */
+export function checkKey(key: string | undefined): void {
+  if (key !== undefined && (key === "" || utf8Length(key) > maxKeyBytes))
+    throw new ZurufError("badRequest", `a key has 1 to ${maxKeyBytes} bytes`);
 }
 
 /** A key is its publisher's own: nobody can take, or guess, another's. */

@@ -7,9 +7,20 @@ import {
   type InstanceId,
   type Item,
   type Position,
+  type PreparedPublication,
   type PublishOptions,
 } from "@zuruf/hub";
-import { Deadlines, endOf, epochAt, follows, misfit, readChain, readOffset, writeControl } from "@zuruf/hub/store";
+import {
+  Deadlines,
+  endOf,
+  epochAt,
+  follows,
+  misfit,
+  readChain,
+  readOffset,
+  Reconnector,
+  writeControl,
+} from "@zuruf/hub/store";
 import { loadDriver, type Driver, type Row } from "./connection.ts";
 import { messageOf } from "./failures.ts";
 import { Fetcher, readBytes } from "./fetcher.ts";
@@ -19,8 +30,6 @@ import { Session } from "./session.ts";
 import { freshEpoch, Writer } from "./writer.ts";
 
 const channelsPerQuery = 1000;
-/** Milliseconds between attempts to connect. */
-const backoff = { first: 50, most: 2000 };
 
 /** What `publishInTransaction` needs of a client of `pg`, or of anything that runs a statement with parameters in the caller's transaction. */
 export interface TransactionClient {
@@ -36,12 +45,8 @@ export class PostgresBackplane implements Backplane {
   #driver: Driver | undefined;
   #session: Session | undefined;
   #fetcher: Fetcher | undefined;
-  #sink: BackplaneSink | undefined;
+  #reconnector: Reconnector | undefined;
   #instance: InstanceId = "";
-  #state: "new" | "started" | "closed" = "new";
-  #up = false;
-  #repairing = false;
-  #wake: (() => void) | undefined;
 
   constructor(url: string, options: PostgresOptions) {
     this.#settings = readSettings(url, options);
@@ -56,81 +61,40 @@ export class PostgresBackplane implements Backplane {
   }
 
   async start(instance: InstanceId, sink: BackplaneSink): Promise<void> {
-    if (this.#state !== "new")
+    if (this.#reconnector !== undefined)
       throw new BackplaneError(
         "closed",
         "the PostgreSQL backplane was started before: make another with postgres(url)",
       );
-    this.#state = "started";
     this.#instance = instance;
-    this.#sink = sink;
     this.#fetcher = new Fetcher(this.#settings.schema, sink, instance, [controlName(), controlName(instance)]);
+    this.#reconnector = new Reconnector(() => this.#connect(), {
+      up: () => sink.up(),
+      down: (reason) => sink.down(`PostgreSQL at ${this.#settings.where}: ${reason}`),
+    });
     this.#driver = await loadDriver();
-    await this.#connect();
+    await this.#reconnector.start();
     this.#keeper.start();
-    this.#up = true;
-    sink.up();
   }
 
   async #connect(): Promise<void> {
-    if (this.#driver === undefined || this.#fetcher === undefined) return;
-    const fetcher = this.#fetcher;
+    const [fetcher, reconnector] = [this.#fetcher, this.#reconnector];
+    if (this.#driver === undefined || fetcher === undefined || reconnector === undefined) return;
     const session = await Session.open(this.#driver, this.#settings, this.#instance, {
-      broken: (broken, reason) => this.#broken(broken, reason),
+      broken: (broken, reason) => {
+        if (this.#session === broken) reconnector.broken(reason);
+      },
       hint: (payload) => fetcher.hint(payload),
     });
-    if (this.#state === "closed") {
-      session.destroy();
-      return;
-    }
     this.#session = session;
     fetcher.restart(session.fetcher);
     try {
       await this.#begin(session, fetcher.channels());
+      if (!session.live || reconnector.closed) throw new Error("the connection ended");
     } catch (error) {
       session.destroy();
       throw error;
     }
-  }
-
-  #broken(session: Session, reason: string): void {
-    if (this.#session !== session || this.#state === "closed") return;
-    if (this.#up) {
-      this.#up = false;
-      this.#sink?.down(`PostgreSQL at ${this.#settings.where}: ${reason}`);
-    }
-    void this.#repair();
-  }
-
-  async #repair(): Promise<void> {
-    if (this.#repairing) return;
-    this.#repairing = true;
-    let wait = backoff.first;
-    while (this.#state === "started" && !this.#up) {
-      // Full jitter: all instances lose the same server at the same time.
-      await this.#pause(Math.random() * wait);
-      wait = Math.min(wait * 2, backoff.most);
-      if (this.#state !== "started") break;
-      try {
-        await this.#connect();
-        if (this.#session?.live !== true) continue;
-        this.#up = true;
-        this.#sink?.up();
-      } catch {
-        // It was said that it is down; why it still is, is no news. Another attempt follows.
-      }
-    }
-    this.#repairing = false;
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 
   async subscribe(channels: readonly string[]): Promise<void> {
@@ -161,12 +125,12 @@ export class PostgresBackplane implements Backplane {
   }
 
   async unsubscribe(channels: readonly string[]): Promise<void> {
-    if (this.#state === "closed") throw closed();
+    this.#throwClosed();
     for (const channel of channels) this.#fetcher?.remove(channel);
   }
 
   async publish(channel: string, data: Uint8Array, options: PublishOptions): Promise<Position | undefined> {
-    if (this.#state !== "started") throw closed();
+    this.#throwClosed();
     return this.#writer.publish(
       channel,
       data,
@@ -177,14 +141,18 @@ export class PostgresBackplane implements Backplane {
   /**
    * Publishes within the caller's own transaction: the publication is there if and only if the transaction commits. It gets its position
    * and is announced after the commit, by the next instance that looks (within 100 ms), so that nobody waits for the caller's transaction.
+   *
+   * @param publication what `zuruf.prepare(channel, data)` made of it.
+   * @throws `BackplaneError` `unusable` for a channel without history; whatever `client` throws.
    */
-  async publishInTransaction(
-    client: TransactionClient,
-    channel: string,
-    data: Uint8Array,
-    options: PublishOptions & { readonly retention: NonNullable<PublishOptions["retention"]> },
-  ): Promise<void> {
+  async publishInTransaction(client: TransactionClient, publication: PreparedPublication): Promise<void> {
+    const { channel, data, options } = publication;
     const { retention, key } = options;
+    if (retention === undefined)
+      throw new BackplaneError(
+        "unusable",
+        `${channel} keeps no history: only channels with history are published in a transaction`,
+      );
     await client.query(
       `insert into ${this.#settings.schema}.outbox (channel, data, size, ttl, bytes, key) values ($1, $2, $3, $4, $5, $6)`,
       [
@@ -265,7 +233,7 @@ export class PostgresBackplane implements Backplane {
   }
 
   async control(message: Uint8Array, to?: InstanceId): Promise<void> {
-    if (this.#state !== "started") throw closed();
+    this.#throwClosed();
     if (to === this.#instance) return;
     try {
       await this.#writer.publish(controlName(to), writeControl(this.#instance, message), {});
@@ -275,16 +243,20 @@ export class PostgresBackplane implements Backplane {
   }
 
   async close(): Promise<void> {
-    if (this.#state === "closed") return;
-    this.#state = "closed";
-    this.#wake?.();
+    if (this.#reconnector?.closed !== false) return;
+    this.#reconnector.close();
     await this.#keeper.close();
     await this.#session?.close(this.#settings.deadline);
     this.#deadlines.close();
   }
 
+  #throwClosed(): void {
+    if (this.#reconnector?.closed !== false)
+      throw new BackplaneError("closed", "the PostgreSQL backplane is closed, or was not started");
+  }
+
   #connected(): Session {
-    if (this.#state !== "started") throw closed();
+    this.#throwClosed();
     if (this.#session?.live !== true)
       throw new BackplaneError("unavailable", `PostgreSQL at ${this.#settings.where} cannot be reached now`);
     return this.#session;
@@ -301,10 +273,6 @@ export class PostgresBackplane implements Backplane {
       throw new BackplaneError("unavailable", `PostgreSQL at ${this.#settings.where}: ${messageOf(error)}`, error);
     }
   }
-}
-
-function closed(): BackplaneError {
-  return new BackplaneError("closed", "the PostgreSQL backplane is closed, or was not started");
 }
 
 function controlName(instance?: InstanceId): string {

@@ -1,13 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { BackplaneError } from "@zuruf/hub";
+import { Canary } from "@zuruf/hub/store";
 import { Connection, type Driver } from "./connection.ts";
 import { explain, messageOf } from "./failures.ts";
 import type { Settings } from "./options.ts";
 import { schemaSql } from "./schema.ts";
 
-/** How often a canary flies when nothing else is heard, and how long it may take: together below the 5 s within which a deaf connection must be found. */
-const canaryEvery = 1000;
-const canaryWithin = 2500;
 /** Milliseconds for a connection to be made; all of them have twice as long. */
 const connectWithin = 3000;
 
@@ -28,11 +26,8 @@ export class Session {
   readonly #listener: Connection;
   readonly #events: SessionEvents;
   readonly #canaryName = `zuruf_canary_${randomBytes(8).toString("hex")}`;
+  readonly #canary: Canary;
   #over = false;
-  #timer: NodeJS.Timeout | undefined;
-  #sent = 0;
-  #heard = 0;
-  #heardAt = performance.now();
 
   /** Connects, looks at what is there, and listens. Rejects with a `BackplaneError` of one line. */
   static async open(driver: Driver, settings: Settings, instance: string, events: SessionEvents): Promise<Session> {
@@ -60,7 +55,7 @@ export class Session {
       await Promise.race([prepare(writer, settings), late]);
       const others = Promise.all([open("questions"), open("fetcher"), open("listener")]);
       const [questions, fetcher, listener] = await Promise.race([others, late]);
-      session = new Session(writer, questions, fetcher, listener, events);
+      session = new Session(writer, questions, fetcher, listener, events, settings);
       await Promise.race([session.#listen(settings), late]);
       if (early !== undefined) throw early;
       return session;
@@ -79,12 +74,17 @@ export class Session {
     fetcher: Connection,
     listener: Connection,
     events: SessionEvents,
+    settings: Settings,
   ) {
     this.writer = writer;
     this.questions = questions;
     this.fetcher = fetcher;
     this.#listener = listener;
     this.#events = events;
+    this.#canary = new Canary(
+      (mark) => this.#fly(settings, mark),
+      (reason) => this.break(reason),
+    );
   }
 
   get live(): boolean {
@@ -93,40 +93,21 @@ export class Session {
 
   async #listen(settings: Settings): Promise<void> {
     this.#listener.onNotification((channel, payload) => {
-      this.#heardAt = performance.now();
-      if (channel === this.#canaryName) this.#heard = Math.max(this.#heard, Number(payload));
+      if (channel === this.#canaryName) this.#canary.heard(payload);
       else this.#events.hint(payload);
     });
     await this.#listener.run(`listen ${listenersOf(settings)}; listen ${this.#canaryName}`);
-    let due = 0;
-    let waitingSince = performance.now();
-    const tick = (): void => {
-      if (this.#over) return;
-      const now = performance.now();
-      // Time in which this process itself stood still proves nothing against the server: its answer may wait to be read.
-      if (due !== 0) waitingSince = Math.min(now, waitingSince + Math.max(0, now - due));
-      if (this.#heard === this.#sent) waitingSince = now;
-      else if (now - waitingSince > canaryWithin) {
-        this.break(`it delivered nothing for ${Math.round(now - waitingSince)} ms`);
-        return;
-      }
-      // The server ends a statement that takes too long, and says so: a connection without any answer after that has none to give.
-      const stalled = Math.max(...this.#connections().map((connection) => connection.stalledFor(now)));
-      if (stalled > statementWithin(settings) + canaryEvery) {
-        this.break(`it did not answer for ${Math.round(stalled)} ms`);
-        return;
-      }
-      // Hints prove as much; and each notification costs the server a commit.
-      if (now - this.#heardAt > canaryEvery / 2 || this.#heard !== this.#sent) {
-        this.#sent++;
-        const sql = "select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)";
-        // The answer itself is not looked at: a notification that failed is not heard either.
-        this.#listener.query(sql, [this.#canaryName, `${this.#sent}`]).catch(() => undefined);
-      }
-      due = now + canaryEvery;
-      this.#timer = setTimeout(tick, canaryEvery);
-    };
-    tick();
+    this.#canary.start();
+  }
+
+  /** One notification through the listener and back, without waiting for the disk; and a look at the other connections. */
+  async #fly(settings: Settings, mark: string): Promise<void> {
+    const now = performance.now();
+    const stalled = Math.max(...this.#connections().map((connection) => connection.stalledFor(now)));
+    // The server ends a statement that takes too long, and says so: a connection without any answer after that has none to give.
+    if (stalled > statementWithin(settings) + 1000) this.break(`it did not answer for ${Math.round(stalled)} ms`);
+    const sql = "select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)";
+    await this.#listener.query(sql, [this.#canaryName, mark]);
   }
 
   break(reason: string): void {
@@ -137,7 +118,7 @@ export class Session {
 
   destroy(): void {
     this.#over = true;
-    clearTimeout(this.#timer);
+    this.#canary.stop();
     for (const connection of this.#connections()) connection.destroy();
   }
 
@@ -145,7 +126,7 @@ export class Session {
   async close(ms: number): Promise<void> {
     if (this.#over) return;
     this.#over = true;
-    clearTimeout(this.#timer);
+    this.#canary.stop();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, ms);

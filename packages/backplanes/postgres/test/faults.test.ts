@@ -143,7 +143,11 @@ describe.skipIf(bin === undefined).concurrent("postgres, in use", () => {
       ["kept", "commit"],
     ] as const) {
       await client.query("begin");
-      await a.backplane.publishInTransaction(client, "c", Buffer.from(text), { retention, key: text });
+      await a.backplane.publishInTransaction(client, {
+        channel: "c",
+        data: Buffer.from(text),
+        options: { retention, key: text },
+      });
       await client.query(end);
     }
     await b.until("delivery", () => b.texts("c").length === 1);

@@ -1,13 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { BackplaneError } from "@zuruf/hub";
+import { Canary } from "@zuruf/hub/store";
 import { connect, discard, type Client, type ConnectionSettings, type Driver } from "./driver.ts";
 import { explain } from "./failures.ts";
 import { printAddress, type Address } from "./options.ts";
 import { scripts } from "./scripts.ts";
-
-/** How often a canary flies, and how long it may take: together below the 5 s within which a deaf connection must be found. */
-const canaryEvery = 1000;
-const canaryWithin = 2500;
 
 export interface ServerInfo {
   /** Names one life of the process: what it forgot, it forgot when this changed. */
@@ -38,9 +35,7 @@ export class RedisServer {
   readonly #onControl: (payload: Buffer) => void;
   readonly #noticers = new Set<Set<string>>();
   #over = false;
-  #canary: { readonly channel: string; timer: NodeJS.Timeout | undefined } | undefined;
-  #sent = 0;
-  #heard = 0;
+  #watched: { readonly channel: string; readonly canary: Canary } | undefined;
 
   /** Connects and looks at what is there. Rejects with a `BackplaneError` of one line. */
   static async open(
@@ -95,9 +90,9 @@ export class RedisServer {
     subscriptions.on("sharded-channel-moved", (channel: string) => {
       if (this.#over) return;
       for (const dropped of this.#noticers) dropped.add(channel);
-      if (this.#canary?.channel === channel) {
-        clearTimeout(this.#canary.timer);
-        this.#canary = undefined;
+      if (this.#watched?.channel === channel) {
+        this.#watched.canary.stop();
+        this.#watched = undefined;
       }
       events.moved(this, channel);
     });
@@ -131,39 +126,19 @@ export class RedisServer {
     return this.#subscriptions.sUnsubscribe(channels, this.#onMessage, true);
   }
 
-  /** Sends something to itself through both connections, again and again; breaks when it does not come back. Replaces the canary before. */
+  /** Flies a canary through both connections, on a channel whose slot is here; it replaces the one before. */
   async watch(channel: string): Promise<void> {
-    const before = this.#canary;
+    const before = this.#watched;
     if (before?.channel === channel) return;
-    clearTimeout(before?.timer);
-    const canary = { channel, timer: undefined as NodeJS.Timeout | undefined };
-    this.#canary = canary;
-    await this.#subscriptions.sSubscribe(
-      channel,
-      (payload) => {
-        if (this.#canary === canary) this.#heard = Math.max(this.#heard, Number(payload));
-      },
-      false,
+    before?.canary.stop();
+    const canary = new Canary(
+      (mark) => this.commands.sendCommand(["SPUBLISH", channel, mark]),
+      (reason) => this.break(reason),
     );
-    let due = 0;
-    let waitingSince = performance.now();
-    const tick = (): void => {
-      if (this.#over || this.#canary !== canary) return;
-      const now = performance.now();
-      // Time in which this process itself stood still proves nothing against the server: its answer may wait to be read.
-      if (due !== 0) waitingSince = Math.min(now, waitingSince + Math.max(0, now - due));
-      if (this.#heard === this.#sent) waitingSince = now;
-      else if (now - waitingSince > canaryWithin) {
-        this.break(`it delivered nothing for ${Math.round(now - waitingSince)} ms`);
-        return;
-      }
-      this.#sent++;
-      // The answer itself is not looked at: a publication that failed is not heard either.
-      this.commands.sendCommand(["SPUBLISH", channel, `${this.#sent}`]).catch(() => undefined);
-      due = now + canaryEvery;
-      canary.timer = setTimeout(tick, canaryEvery);
-    };
-    tick();
+    this.#watched = { channel, canary };
+    await this.#subscriptions.sSubscribe(channel, (mark) => canary.heard(mark), false);
+    if (this.#watched?.canary !== canary || this.#over) return;
+    canary.start();
     if (before !== undefined) await this.#subscriptions.sUnsubscribe(before.channel);
   }
 
@@ -178,14 +153,14 @@ export class RedisServer {
   async close(ms: number): Promise<void> {
     if (this.#over) return;
     this.#over = true;
-    clearTimeout(this.#canary?.timer);
+    this.#watched?.canary.stop();
     await Promise.race([this.commands.close(), sleep(ms, undefined, { ref: false })]);
     this.#end();
   }
 
   #end(): void {
     this.#over = true;
-    clearTimeout(this.#canary?.timer);
+    this.#watched?.canary.stop();
     discard(this.commands);
     discard(this.#subscriptions);
   }

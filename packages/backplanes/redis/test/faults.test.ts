@@ -4,7 +4,7 @@ import { BackplaneError } from "@zuruf/hub";
 import { Member } from "../../../../test/brokers/member.ts";
 import { Proxy } from "../../../../test/brokers/proxy.ts";
 import { redis as redisBackplane } from "../src/index.ts";
-import { RedisProcess, redisServer, type Persistence } from "./redis-process.ts";
+import { RedisProcess, redisServer, type Persistence } from "../../../../test/services/redis.ts";
 
 /** What a test started ends with it; the tests of this file run side by side, because they mostly wait. */
 type Ends = (end: () => Promise<void>) => void;

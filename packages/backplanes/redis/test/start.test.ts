@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../../../test/services/process.ts";
 import { redis } from "../src/index.ts";
 import { Member } from "../../../../test/brokers/member.ts";
-import { RedisProcess, redisServer } from "./redis-process.ts";
+import { RedisProcess, redisServer } from "../../../../test/services/redis.ts";
 
 const startError = (url: string): Promise<unknown> => Member.start(redis(url), "a").catch((error: unknown) => error);
 

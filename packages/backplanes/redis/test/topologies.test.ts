@@ -5,7 +5,7 @@ import { freePort } from "../../../../test/services/process.ts";
 import { slotOf } from "../src/names.ts";
 import { Member } from "../../../../test/brokers/member.ts";
 import { redis as redisBackplane } from "../src/index.ts";
-import { RedisProcess, redisServer } from "./redis-process.ts";
+import { RedisProcess, redisServer } from "../../../../test/services/redis.ts";
 
 type Ends = (end: () => Promise<void>) => void;
 async function start(ends: Ends, options: readonly string[]): Promise<RedisProcess> {
