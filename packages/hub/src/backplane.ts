@@ -15,6 +15,11 @@ export interface Item {
   readonly epoch: string;
   readonly offset: number;
   readonly data: Uint8Array;
+  /**
+   * In announcements of a store whose offsets have holes: the offset of the publication before this one in its channel (0: none), so that the hub finds gaps.
+   * Absent there: the backplane vouches that it announced everything before, or said `suspect`.
+   */
+  readonly previous?: number;
 }
 
 /** What a channel's log keeps; whichever bound is met first. */

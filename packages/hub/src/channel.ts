@@ -66,8 +66,8 @@ export class Channel {
   opened(head: Position | undefined): void {
     if (head !== undefined) {
       // `latest` and `volatile` lose by design, so a hole is nothing to fetch.
-      const contiguous = this.#context.backplane.can.contiguous && this.options.delivery === "stream";
-      this.#sequencer = new Sequencer(head, contiguous, {
+      const gapsShow = this.#context.backplane.can.contiguous ? "byOffset" : "byPrevious";
+      this.#sequencer = new Sequencer(head, this.options.delivery === "stream" ? gapsShow : "never", {
         deliver: (item) => {
           this.#deliver(item);
         },

@@ -10,6 +10,9 @@ export interface SequencerSink {
   lost(head: Position, reason: NonNullable<HistoryPage["reason"]>): void;
 }
 
+/** How a gap shows: by a hole between offsets, by the offset before that a publication names, or not at all. */
+export type GapsShow = "byOffset" | "byPrevious" | "never";
+
 /** Publications held back while the ones before them are fetched; beyond it they are fetched as well. */
 const maxHeld = 1024;
 
@@ -18,7 +21,7 @@ const maxHeld = 1024;
  * Offsets are the truth and delivery is a hint: what a relay repeats is dropped, what it skips is asked from the store.
  */
 export class Sequencer {
-  readonly #contiguous: boolean;
+  readonly #gapsShow: GapsShow;
   readonly #sink: SequencerSink;
   readonly #held = new Map<number, Item>();
   #cursor: Position;
@@ -29,10 +32,9 @@ export class Sequencer {
   duplicates = 0;
   gaps = 0;
 
-  /** @param contiguous offsets have no holes in this channel, so that a hole is a gap. */
-  constructor(head: Position, contiguous: boolean, sink: SequencerSink) {
+  constructor(head: Position, gapsShow: GapsShow, sink: SequencerSink) {
     this.#cursor = head;
-    this.#contiguous = contiguous;
+    this.#gapsShow = gapsShow;
     this.#sink = sink;
   }
 
@@ -69,8 +71,13 @@ export class Sequencer {
       this.duplicates++;
       return;
     }
-    if (this.#contiguous && item.offset !== offset + 1) {
+    if (this.#gapsShow === "byOffset" && item.offset !== offset + 1) {
       if (this.#held.size < maxHeld) this.#held.set(item.offset, item);
+      this.#open();
+      return;
+    }
+    // Which of those held would come next is not known here, so the store brings this one as well.
+    if (this.#gapsShow === "byPrevious" && item.previous !== undefined && item.previous > offset) {
       this.#open();
       return;
     }

@@ -1,13 +1,13 @@
 import { array, assert, integer, property } from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { HistoryPage, Item, Position } from "../src/index.ts";
-import { Sequencer } from "../src/sequencer.ts";
+import { Sequencer, type GapsShow } from "../src/sequencer.ts";
 
 const item = (offset: number, epoch = "e"): Item => ({ epoch, offset, data: new Uint8Array(0) });
 
-function recorder(head: Position, contiguous = true): { sequencer: Sequencer; events: string[] } {
+function recorder(head: Position, gapsShow: GapsShow = "byOffset"): { sequencer: Sequencer; events: string[] } {
   const events: string[] = [];
-  const sequencer = new Sequencer(head, contiguous, {
+  const sequencer = new Sequencer(head, gapsShow, {
     deliver: ({ offset }) => events.push(String(offset)),
     moved: ({ epoch, offset }) => events.push(`moved ${epoch} ${offset}`),
     lost: ({ epoch, offset }, reason) => events.push(`lost ${reason} ${epoch} ${offset}`),
@@ -30,6 +30,18 @@ describe("the sequencer", () => {
     expect(sequencer.filled(page([item(2)], { epoch: "e", offset: 4 }), after)).toBe(false);
     expect(events).toEqual(["1", "2", "3", "4"]);
     expect([sequencer.behind, sequencer.duplicates]).toEqual([false, 1]);
+  });
+
+  test("offsets with holes: a publication that follows one not seen is read from the store, and so is what came between", () => {
+    const { sequencer, events } = recorder({ epoch: "e", offset: 3 }, "byPrevious");
+    sequencer.arrived({ ...item(10), previous: 3 });
+    sequencer.arrived({ ...item(30), previous: 20 });
+    expect(sequencer.behind).toBe(true);
+    const after = sequencer.ask();
+    expect(after.offset).toBe(10);
+    expect(sequencer.filled(page([item(20), item(30)], { epoch: "e", offset: 30 }), after)).toBe(false);
+    sequencer.arrived({ ...item(31), previous: 30 });
+    expect(events).toEqual(["10", "20", "30", "31"]);
   });
 
   test("a gap that the relay closes by itself needs no answer", () => {
@@ -88,7 +100,7 @@ describe("the sequencer", () => {
   });
 
   test("without contiguous offsets a hole is none", () => {
-    const { sequencer, events } = recorder({ epoch: "e", offset: 3 }, false);
+    const { sequencer, events } = recorder({ epoch: "e", offset: 3 }, "never");
     for (const offset of [7, 5, 9]) sequencer.arrived(item(offset));
     expect(events).toEqual(["7", "9"]);
     expect(sequencer.behind).toBe(false);
