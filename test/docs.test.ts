@@ -37,7 +37,7 @@ const commands = [
   ...new Set(
     blocks
       .filter(({ language }) => language === "sh")
-      .flatMap(({ text }) => text.split("\n"))
+      .flatMap(({ text }) => text.replaceAll("\\\n", " ").split("\n"))
       .map((line) => line.replace(/\s+#.*$/, "").trim())
       .filter(Boolean),
   ),
@@ -64,12 +64,16 @@ function here(command: string): string {
     .replaceAll("postgres://127.0.0.1/guestbook", process.env["ZURUF_TEST_POSTGRES_URL"] ?? "no-postgres");
 }
 
+const apiKey = "a-key-of-the-documents-test";
+/** The server that commands talk to which the documents show as a backend's. */
+const server = `zuruf serve --port 8080 --channels '{"chat:*":{"history":{"size":1000,"ttl":"1h"},"publish":"anyone"}}'`;
+
 /** Runs a command that serves until it prints its URL, gives that to `use`, and stops it as a person would. */
 async function serve(command: string, use: (url: string) => Promise<void>): Promise<void> {
   const path = `${join(root, "node_modules/.bin")}${delimiter}${process.env["PATH"] ?? ""}`;
-  const child = spawn("bash", ["-c", `exec ${command}`], {
+  const child = spawn("bash", ["-c", `exec env ${command}`], {
     cwd: folder,
-    env: { ...process.env, PATH: path, ZURUF_PORT: "0" },
+    env: { ...process.env, PATH: path, ZURUF_PORT: "0", ZURUF_API_KEY: apiKey },
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });
@@ -108,9 +112,22 @@ describe("shell commands", () => {
         return;
       }
       if (/\bnpm start\b|\bzuruf serve\b/.test(command) && !command.includes("--help")) {
+        // The variable for the port, which `serve` sets, gives way to the flag.
         await serve(here(command).replaceAll(/--port \d+/g, "--port 0"), async (url) => {
           const answer = await fetch(new URL("healthz", url));
           expect(answer.status).toBe(200);
+        });
+        return;
+      }
+      if (command.startsWith("curl ")) {
+        await serve(server.replace("8080", "0"), async (url) => {
+          const line = command
+            .replaceAll("http://127.0.0.1:8080", url.replace(/\/$/, ""))
+            .replace("curl", "curl --silent --show-error --fail-with-body");
+          const { stdout } = await promisify(execFile)("bash", ["-c", line], {
+            env: { ...process.env, ZURUF_API_KEY: apiKey },
+          });
+          expect(JSON.parse(stdout)).toHaveProperty("position");
         });
         return;
       }
@@ -133,7 +150,8 @@ describe("TypeScript examples", () => {
       writeFileSync(join(cache, name), `${text}\nexport {};\n`);
       return name;
     });
-    const base = { extends: join(root, "tsconfig.base.json"), files: names };
+    writeFileSync(join(cache, "package.json"), JSON.stringify({ type: "module" }));
+    const base = { extends: join(root, "tsconfig.base.json"), files: [...names, join(root, "test/docs-names.d.ts")] };
     const options = {
       composite: false,
       incremental: false,

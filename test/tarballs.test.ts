@@ -91,9 +91,11 @@ test("the installed command serves, and an installed client gets its own publica
       import { createClient } from "@zuruf/client";
       const client = createClient("${url.replace(/^http/, "ws").replace(/\/$/, "")}/ws");
       const room = client.channel("room");
-      room.on("publication", ({ data, offset }) => { console.log(JSON.stringify({ data, offset })); client.disconnect(); });
+      const heard = new Promise((resolve) => room.on("publication", ({ data, offset }) => resolve({ data, offset })));
       await room.subscribe();
       await room.publish({ text: "hi" });
+      console.log(JSON.stringify(await heard));
+      client.disconnect();
     `;
     const printed = execFileSync(process.execPath, ["--input-type=module", "-e", script], {
       cwd: app,
