@@ -23,10 +23,25 @@ const kinds: readonly BackplaneKind[] = [
     packages: "@zuruf/postgres pg",
     open: async (url) => (await import("@zuruf/postgres")).postgres(url),
   },
+  {
+    schemes: ["amqp", "amqps"],
+    packages: "@zuruf/rabbitmq rabbitmq-client",
+    open: async (url) => (await import("@zuruf/rabbitmq")).rabbitmq(url),
+  },
+  {
+    schemes: ["nats", "tls"],
+    packages: "@zuruf/nats @nats-io/transport-node",
+    open: async (url) => (await import("@zuruf/nats")).nats(url),
+  },
 ];
 
 const schemeOf = (url: string): string => /^([a-z][a-z\d+]*):\/\/./.exec(url)?.[1] ?? "";
 const kindOf = (url: string): BackplaneKind | undefined => kinds.find(({ schemes }) => schemes.includes(schemeOf(url)));
+
+/** `nats://a+redis://b`: the first relays, the second stores. A `+` within a scheme or a password is followed by something else. */
+function partsOf(name: string): readonly string[] {
+  return name.split(/\+(?=(?:rediss?(?:\+[a-z]+)?|postgres(?:ql)?):\/\/)/);
+}
 
 /** `redis://, rediss://`: what a backplane's URL can start with. */
 export function backplaneNames(): string {
@@ -34,12 +49,18 @@ export function backplaneNames(): string {
 }
 
 export function knowsBackplane(name: string): boolean {
-  return name === "memory" || kindOf(name) !== undefined;
+  const parts = partsOf(name);
+  return name === "memory" || (parts.length <= 2 && parts.every((part) => kindOf(part) !== undefined));
 }
 
 /** Makes a backplane, not started yet. @throws ServerError badConfig, or driverMissing with the command that installs it. */
 export async function openBackplane(name: string): Promise<Backplane> {
   if (name === "memory") return memoryBackplane();
+  const [relay, store] = knowsBackplane(name) ? partsOf(name) : [];
+  if (relay !== undefined && store !== undefined) {
+    const { compose } = await import("@zuruf/compose");
+    return compose({ relay: await openBackplane(relay), store: await openBackplane(store) });
+  }
   const kind = kindOf(name);
   if (kind === undefined)
     throw new ServerError(
@@ -61,6 +82,13 @@ export async function openBackplane(name: string): Promise<Backplane> {
 
 /** A URL fit for a terminal and a log: without its user and password, and without its query. */
 export function redact(url: string): string {
+  return url
+    .split(/\+(?=[a-z][a-z\d+]*:\/\/)/)
+    .map(redactOne)
+    .join("+");
+}
+
+function redactOne(url: string): string {
   const start = url.indexOf("://");
   if (start < 0) return url;
   const rest = url.slice(start + 3);
