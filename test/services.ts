@@ -20,6 +20,7 @@ import {
   withPort,
   type ServerProcess,
 } from "./services/process.ts";
+import { NatsProcess } from "./services/nats.ts";
 import { PostgresProcess } from "./services/postgres.ts";
 import { RabbitmqProcess } from "./services/rabbitmq.ts";
 import { installMissing, programs, type ProgramName } from "./services/programs.ts";
@@ -121,12 +122,8 @@ async function startPostgres(bin: string): Promise<Started> {
 }
 
 async function startNats(program: string): Promise<Started> {
-  return withPort(async (port) => {
-    const folder = await temporaryFolder("nats");
-    const server = startProcess(program, ["-a", "127.0.0.1", "-p", `${port}`, "-js", "-sd", folder]);
-    const stop = await ready(server, folder, () => probeTcp(port, "", "INFO"), 10_000);
-    return { value: `nats://127.0.0.1:${port}`, stop };
-  });
+  const server = await NatsProcess.start(program);
+  return { value: server.url, stop: () => server.dispose() };
 }
 
 async function startRabbitmq(program: string): Promise<Started> {

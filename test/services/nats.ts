@@ -1,0 +1,57 @@
+/** A nats-server of its own that a test may stop, kill, freeze and start again on the same port with the same data. */
+import {
+  probeTcp,
+  removeFolder,
+  startProcess,
+  temporaryFolder,
+  untilReady,
+  withPort,
+  type ServerProcess,
+} from "./process.ts";
+
+export class NatsProcess {
+  readonly port: number;
+  readonly url: string;
+  readonly #program: string;
+  readonly #folder: string;
+  #process: ServerProcess | undefined;
+
+  private constructor(program: string, port: number, folder: string) {
+    this.port = port;
+    this.url = `nats://127.0.0.1:${port}`;
+    this.#program = program;
+    this.#folder = folder;
+  }
+
+  static async start(program: string): Promise<NatsProcess> {
+    return withPort(async (port) => {
+      const server = new NatsProcess(program, port, await temporaryFolder("nats"));
+      try {
+        await server.start();
+        return server;
+      } catch (error) {
+        await server.dispose();
+        throw error;
+      }
+    });
+  }
+
+  async start(): Promise<void> {
+    this.#process = startProcess(this.#program, ["-a", "127.0.0.1", "-p", `${this.port}`, "-js", "-sd", this.#folder]);
+    await untilReady(this.#process, () => probeTcp(this.port, "", "INFO"), 10_000);
+  }
+
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    await this.#process?.stop(signal);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#process?.child.kill(signal);
+  }
+
+  async dispose(): Promise<void> {
+    this.signal("SIGCONT");
+    await this.stop("SIGKILL");
+    await removeFolder(this.#folder);
+  }
+}
