@@ -63,7 +63,9 @@ test("every package can be imported by its name, and ships neither tests nor wha
 
 test("what is packed resolves for every user: publint and arethetypeswrong have nothing to say", () => {
   const bin = join(root, "node_modules/.bin");
-  for (const file of readdirSync(join(folder, "tarballs"))) {
+  const files = readdirSync(join(folder, "tarballs"));
+  expect(files).toHaveLength(packages.length);
+  for (const file of files) {
     const tarball = join(folder, "tarballs", file);
     execFileSync(join(bin, "publint"), [tarball, "--strict"], { stdio: "pipe" });
     execFileSync(join(bin, "attw"), [tarball, "--profile", "esm-only", "--quiet"], { stdio: "pipe" });
