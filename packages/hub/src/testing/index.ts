@@ -209,6 +209,67 @@ export function backplaneContract({ name, create, exceptions = {}, test: runner 
       expect(page.items.map((item) => item.offset)).toEqual(positions.map((position) => position?.offset));
     });
 
+    test("10,000 channels are subscribed, asked about and left in bulk", async () => {
+      const [a, b] = [await join(), await join()];
+      const channels = Array.from({ length: 10_000 }, channelName);
+      await b.backplane.subscribe(channels);
+      const some = channels.filter((_, i) => i % 500 === 0);
+      for (const channel of some) await a.backplane.publish(channel, bytes("x"), {});
+      await eventually(() => b.sink.items.length >= some.length, "one publication on each of some channels");
+      expect(b.sink.items.map(({ channel }) => channel)).toEqual(some);
+      if (a.backplane.can.history) expect((await b.backplane.heads(channels)).size).toBe(channels.length);
+      await b.backplane.unsubscribe(channels);
+      await b.backplane.subscribe(some.slice(0, 1));
+      for (const channel of [...some.slice(1), ...some.slice(0, 1)]) await a.backplane.publish(channel, bytes("y"), {});
+      await eventually(() => b.sink.items.length > some.length, "the publication on the channel that was kept");
+      expect(b.sink.items.slice(some.length).map(({ channel }) => channel)).toEqual(some.slice(0, 1));
+    });
+
+    test("publishers on several instances at once: no offset twice, no hole, each one's order kept", async () => {
+      const members = [await join(), await join(), await join()];
+      const [first] = members as [Member];
+      if (!first.backplane.can.history) return;
+      const channels = [channelName(), channelName(), channelName()];
+      await first.backplane.subscribe(channels);
+      const each = 50;
+      await Promise.all(
+        members.flatMap(({ backplane }, m) =>
+          Array.from({ length: each }, (_, i) =>
+            channels.map((channel) => backplane.publish(channel, bytes(`${m}:${i}`), { retention: keep })),
+          ).flat(),
+        ),
+      );
+      for (const channel of channels) {
+        const { items, head } = await first.backplane.history(channel, { limit: 1000 });
+        expect(items.length).toBe(members.length * each);
+        expect(new Set(items.map(({ offset }) => offset)).size).toBe(items.length);
+        if (first.backplane.can.contiguous)
+          expect(items.map(({ offset }) => offset)).toEqual(items.map((_, i) => i + 1));
+        for (const m of members.keys())
+          expect(items.map(({ data }) => text(data)).filter((sent) => sent.startsWith(`${m}:`))).toEqual(
+            Array.from({ length: each }, (_, i) => `${m}:${i}`),
+          );
+        await eventually(
+          () => first.sink.items.some((heard) => heard.channel === channel && heard.item.offset === head.offset),
+          "the last announcement",
+        );
+      }
+    });
+
+    test("a large publication is kept and announced whole", async () => {
+      const [a, b] = [await join(), await join()];
+      if (!a.backplane.can.history) return;
+      const channel = channelName();
+      await b.backplane.subscribe([channel]);
+      const large = Uint8Array.from({ length: 900_000 }, (_, i) => (i * 7) % 256);
+      const same = (data: Uint8Array | undefined): boolean =>
+        data !== undefined && data.length === large.length && data.every((byte, i) => byte === large[i]);
+      await a.backplane.publish(channel, large, { retention: keep });
+      await eventually(() => b.sink.items.length > 0, "the announcement");
+      expect(same(b.sink.items[0]?.item.data)).toBe(true);
+      expect(same((await b.backplane.history(channel, { limit: 1 })).items[0]?.data)).toBe(true);
+    });
+
     test("a channel that was never published to has a head that stays", async () => {
       const [a, b] = [await join(), await join()];
       if (!a.backplane.can.history) return;
