@@ -6,6 +6,10 @@ const suites: Readonly<Record<string, { readonly about: string; load(): Promise<
     about: "the WebSocket engine beside ws, raw sockets and Bun",
     load: async () => (await import("./engine/bench.ts")).engine,
   },
+  hub: {
+    about: "channels on one instance, beside Socket.IO",
+    load: async () => (await import("./hub/bench.ts")).hub,
+  },
 };
 
 const [name = "", ...args] = process.argv.slice(2);

@@ -182,14 +182,24 @@ function refused(head: string, key: string, { compression, protocol = "" }: Targ
   return undefined;
 }
 
-/** Opens `count` connections, some at a time, from as many loopback addresses as their ports need. */
-export async function openMany(count: number, target: Target, atOnce = 128): Promise<Wire[]> {
+/**
+ * Opens `count` connections, some at a time, from as many loopback addresses as their ports need.
+ * @param ready what is to be done with each before it counts as open. What the server says first, it is there to hear.
+ */
+export async function openMany(
+  count: number,
+  target: Target,
+  ready?: (wire: Wire) => Promise<void>,
+  atOnce = 128,
+): Promise<Wire[]> {
   const wires: Wire[] = [];
   let started = 0;
   const worker = async (): Promise<void> => {
     while (started < count) {
       const number = started++;
-      wires.push(await open(target, `127.0.0.${2 + Math.floor(number / 10_000)}`));
+      const wire = await open(target, `127.0.0.${2 + Math.floor(number / 10_000)}`);
+      await ready?.(wire);
+      wires.push(wire);
     }
   };
   await Promise.all(Array.from({ length: Math.min(atOnce, count) }, worker));

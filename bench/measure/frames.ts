@@ -112,10 +112,24 @@ export function ring(content: Content, size: number, count: number, compression:
     if (compression === "fresh") past = new Window();
     return maskedFrame(opcode, true, deflated(plain, past), random());
   });
+  return ringOf(payloads, frames, opcode === 1);
+}
+
+/** A ring of text messages that were written for their place in it: `message` gets the place and a text of `size` bytes. */
+export function textRing(size: number, count: number, message: (place: number, text: string) => string): Ring {
+  const random = randomness(0x9e3779b9 ^ size);
+  const payloads = Array.from({ length: count }, () => payload("text", size, random));
+  const frames = payloads.map((plain, place) =>
+    maskedFrame(1, false, Buffer.from(message(place, plain.toString("latin1"))), random()),
+  );
+  return ringOf(payloads, frames, true);
+}
+
+function ringOf(payloads: readonly Buffer[], frames: readonly Buffer[], text: boolean): Ring {
   const twice = [...frames, ...frames];
   const offsets = [0];
   for (const frame of twice) offsets.push((offsets.at(-1) ?? 0) + frame.length);
-  return { payloads, bytes: Buffer.concat(twice), offsets, text: opcode === 1 };
+  return { payloads, bytes: Buffer.concat(twice), offsets, text };
 }
 
 /**

@@ -89,7 +89,9 @@ export class Worker {
       this.#waiting = undefined;
     });
     const end = (why: string): void => {
-      this.#ended = new Error(`${file} ${args.join(" ")} ${why}\n${this.#said}`.trim());
+      // A stack trace quotes the line that threw, which may be a whole minified file.
+      const said = this.#said.split("\n").filter((line) => line.length < 300);
+      this.#ended = new Error([`${file} ${args.join(" ")} ${why}`, ...said].join("\n").trim());
       this.#waiting?.reject(this.#ended);
     };
     this.#process.on("error", (error) => end(error.message));
@@ -126,6 +128,11 @@ export class Worker {
   async stop(): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null || this.#ended) return;
     const closed = new Promise((resolve) => this.#process.once("close", resolve));
+    // A profile is written at the exit that the end of its input asks for; without one there is nothing to wait for.
+    if (process.env["ZURUF_BENCH_PROFILE"] !== undefined) {
+      this.#process.stdin?.end();
+      await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 10_000).unref())]);
+    }
     this.#process.kill("SIGKILL");
     await closed;
   }

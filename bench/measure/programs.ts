@@ -61,9 +61,11 @@ interface Program {
   readonly args: string[];
 }
 
-/** @param order what the server is asked to be, as JSON. */
-export function nodeProgram(path: string, order: string, flags: readonly string[] = []): Program {
-  return { file: process.execPath, args: ["--expose-gc", ...flags, "--import", loader, path, order] };
+/** A server on Node; with `ZURUF_BENCH_PROFILE=folder` each leaves a CPU profile there. @param order what it is asked to be, as JSON. */
+export function nodeProgram(path: string, order: string): Program {
+  const profiles = process.env["ZURUF_BENCH_PROFILE"];
+  const profiling = profiles === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profiles}`];
+  return { file: process.execPath, args: ["--expose-gc", ...profiling, "--import", loader, path, order] };
 }
 
 /** @param cheap whether it may run on Bun, whose sockets are cheaper, so that it keeps up with the server. */
@@ -100,8 +102,8 @@ function snapshotOfOurs(): string {
 }
 
 /** A program of `bench/peers/` that runs on the copy of our build. */
-export function ourProgram(file: string, order: string, flags: readonly string[] = []): Program {
-  return nodeProgram(join(snapshotOfOurs(), file), order, flags);
+export function ourProgram(file: string, order: string): Program {
+  return nodeProgram(join(snapshotOfOurs(), file), order);
 }
 
 export function isBuilt(): boolean {

@@ -24,12 +24,28 @@ export const subscribePath = "/subscribe";
 /** Larger than any message of the bench, so that no server's own default decides a test. */
 export const maxMessage: number = 16 * 1024 * 1024;
 
+/** What a server with channels (rooms) is asked to be. */
+export interface ChannelServing {
+  /** Whether channels keep what was published. */
+  readonly history: boolean;
+  /** What connects it with other instances, and where that is; absent: nothing does. */
+  readonly broker?: { readonly kind: string; readonly url: string };
+}
+
+function order(example: string): unknown {
+  const given = process.argv[2];
+  if (given === undefined) throw new TypeError(`start this server with its order, e.g. ${example}`);
+  return JSON.parse(given);
+}
+
 /** The order that the bench gave to this process. */
 export function serving(): Serving {
-  const order = process.argv[2];
-  if (order === undefined)
-    throw new TypeError('start this server with its order, e.g. {"mode":"echo","compression":"off"}');
-  return JSON.parse(order) as Serving;
+  return order('{"mode":"echo","compression":"off"}') as Serving;
+}
+
+/** The order that the bench gave to this process, if it has channels. */
+export function channelServing(): ChannelServing {
+  return order('{"history":true}') as ChannelServing;
 }
 
 declare const Bun: { gc(synchronous: boolean): void } | undefined;

@@ -1,0 +1,15 @@
+import type { Backplane } from "@zuruf/hub";
+
+/** The backplane that an order names; its package is loaded only then. */
+export async function brokerOf({ kind, url }: { readonly kind: string; readonly url: string }): Promise<Backplane> {
+  switch (kind) {
+    case "redis":
+      return (await import("@zuruf/redis")).redis(url);
+    case "postgres":
+      return (await import("@zuruf/postgres")).postgres(url);
+    case "rabbitmq":
+      return (await import("@zuruf/rabbitmq")).rabbitmq(url);
+    default:
+      throw new TypeError(`there is no backplane ${kind}`);
+  }
+}
