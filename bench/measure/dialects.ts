@@ -15,9 +15,9 @@ export interface Dialect {
   /** @param id from 1, for the acknowledgement; undefined where none is asked for and the protocol can do without. */
   publish(channel: string, text: string, id: number | undefined): string;
   /** The data of a publication that arrived; undefined when this is something else. */
-  publication(message: string): unknown;
+  readonly publication: (message: string) => unknown;
   /** The id in an acknowledgement; undefined when this is something else. */
-  acknowledged(message: string): number | undefined;
+  readonly acknowledged: (message: string) => number | undefined;
 }
 
 const json = (text: string): unknown[] => JSON.parse(text) as unknown[];

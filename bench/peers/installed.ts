@@ -2,11 +2,11 @@ import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url);
 
-/** A peer's package. Its types come from the caller: the packages of this folder are not installed where the workspace is checked. */
-export function installed<T>(name: string): T {
-  return require(name) as T;
+/** A peer's package. Its types are the caller's to say: the packages of this folder are not installed where the workspace is checked. */
+export function installed(name: string): unknown {
+  return require(name);
 }
 
 export function versionOf(name: string): string {
-  return installed<{ version: string }>(`${name}/package.json`).version;
+  return (installed(`${name}/package.json`) as { version: string }).version;
 }

@@ -7,21 +7,21 @@ interface RedisClient {
 }
 
 function adapterFrom(kind: string, clients: unknown[]): unknown {
-  return installed<{ createAdapter: CreateAdapter }>(`@socket.io/${kind}-adapter`).createAdapter(...clients);
+  return (installed(`@socket.io/${kind}-adapter`) as { createAdapter: CreateAdapter }).createAdapter(...clients);
 }
 
 /** The adapter that an order names, connected as its own documentation does it: what `io` takes as its `adapter`. */
 export async function adapterOf({ kind, url }: { readonly kind: string; readonly url: string }): Promise<unknown> {
   if (kind === "postgres") {
-    const { Pool } = installed<{ Pool: new (options: object) => { query(sql: string): Promise<unknown> } }>("pg");
+    const { Pool } = installed("pg") as { Pool: new (options: object) => { query(sql: string): Promise<unknown> } };
     const pool = new Pool({ connectionString: url });
     await pool.query(
       "CREATE TABLE IF NOT EXISTS socket_io_attachments (id bigserial UNIQUE, created_at timestamptz DEFAULT NOW(), payload bytea)",
     );
     return adapterFrom(kind, [pool]);
   }
-  const { createClient } = installed<{ createClient(options: object): RedisClient }>("redis");
-  const client = createClient({ url });
+  const redis = installed("redis") as { createClient(options: object): RedisClient };
+  const client = redis.createClient({ url });
   // Publishing and subscribing need a connection each; the streams adapter makes do with one.
   const clients = kind === "redis" ? [client, client.duplicate()] : [client];
   await Promise.all(clients.map((one) => one.connect()));

@@ -7,7 +7,7 @@ import { adapterOf } from "./socketio-adapters.ts";
 
 /** The little of Socket.IO that is used here. */
 interface Client {
-  on(event: string, handler: (...args: never[]) => void): void;
+  on(event: string, handler: (...args: never[]) => unknown): void;
   join(room: string): Promise<void> | void;
 }
 interface SocketIo {
@@ -15,7 +15,7 @@ interface SocketIo {
   on(event: "connection", handler: (client: Client) => void): void;
   to(room: string): { emit(event: string, data: unknown): void };
 }
-const { Server } = installed<{ Server: new (server: HttpServer, options: object) => SocketIo }>("socket.io");
+const { Server } = installed("socket.io") as { Server: new (server: HttpServer, options: object) => SocketIo };
 
 /**
  * Socket.IO as its documentation has it for performance: bufferutil installed, the handshake's request forgotten. No client

@@ -11,11 +11,17 @@ interface Entry extends Item {
   readonly time: number;
 }
 
+const smallest = 4;
+
+function emptyRing(length: number): (Entry | undefined)[] {
+  return Array.from({ length }, () => undefined);
+}
+
 /** One channel's log in memory: a window over contiguous offsets, its head, its epochs and the keys it has seen. */
 export class MemoryLog {
-  /** Entries from `#start` on; those before it are gone, and cut off now and then. */
-  #entries: Entry[] = [];
-  #start = 0;
+  /** Entries by the remainder of their offset, since offsets are contiguous: a ring that doubles when it is full. */
+  #ring: (Entry | undefined)[] = emptyRing(smallest);
+  #count = 0;
   #bytes = 0;
   #offset = 0;
   /** First offset of each epoch, oldest first. */
@@ -40,8 +46,10 @@ export class MemoryLog {
 
   /** The log as a store remembers it that lost everything after `offset`; the next append begins `epoch`. */
   rollBack(offset: number, epoch: string): void {
-    while (this.#entries.length > this.#start && (this.#entries.at(-1) as Entry).offset > offset)
-      this.#bytes -= (this.#entries.pop() as Entry).data.length;
+    for (; this.#count > 0 && this.#offset > offset; this.#offset--) {
+      this.#bytes -= this.#take(this.#offset).data.length;
+      this.#count--;
+    }
     this.#offset = Math.min(this.#offset, offset);
     for (const [key, { position }] of this.#keys) if (position.offset > offset) this.#keys.delete(key);
     this.#chain.push({ epoch, first: this.#offset + 1 });
@@ -57,14 +65,14 @@ export class MemoryLog {
     this.expire(now);
     const known = key === undefined ? undefined : this.#keys.get(key);
     if (known !== undefined) return { position: known.position, repeated: true };
+    if (this.#count === this.#ring.length) this.#grow();
     this.#offset++;
     const position = this.head;
-    this.#entries.push({ ...position, data, time: now });
+    const { epoch, offset } = position;
+    this.#ring[this.#slot(offset)] = { epoch, offset, data, time: now };
+    this.#count++;
     this.#bytes += data.length;
-    while (
-      this.#entries.length - this.#start > retention.size ||
-      (retention.bytes > 0 && this.#bytes > retention.bytes && this.#entries.length - this.#start > 1)
-    )
+    while (this.#count > retention.size || (retention.bytes > 0 && this.#bytes > retention.bytes && this.#count > 1))
       this.#drop();
     if (key !== undefined) this.#keys.set(key, { position, until: now + keyWindow });
     return { position, repeated: false };
@@ -77,23 +85,19 @@ export class MemoryLog {
     this.expire(now);
     const { after, before, limit } = range;
     const head = this.head;
-    const oldest = this.#offset - (this.#entries.length - this.#start) + 1;
+    const oldest = this.#oldest;
     if (after !== undefined) {
       const reason = this.#invalid(after) ?? (after.offset < oldest - 1 ? "retention" : undefined);
       if (reason !== undefined) return { items: [], head, complete: false, reason };
-      const from = this.#start + (after.offset - oldest + 1);
-      return { items: this.#entries.slice(from, from + limit), head, complete: true };
+      return { items: this.#between(after.offset + 1, after.offset + limit), head, complete: true };
     }
-    const end =
-      this.#start + Math.min(this.#offset, before === undefined ? this.#offset : before.offset - 1) - oldest + 1;
-    const items = this.#entries.slice(Math.max(this.#start, end - limit), Math.max(this.#start, end));
-    return { items, head, complete: true };
+    const last = Math.min(this.#offset, before === undefined ? this.#offset : before.offset - 1);
+    return { items: this.#between(Math.max(oldest, last - limit + 1), last), head, complete: true };
   }
 
   /** Forgets what is too old; true when nothing is left worth keeping. */
   expire(now: number): boolean {
-    while (this.#start < this.#entries.length && (this.#entries[this.#start] as Entry).time <= now - this.#ttl)
-      this.#drop();
+    while (this.#count > 0 && this.#at(this.#oldest).time <= now - this.#ttl) this.#drop();
     // Keys are in the order of their end, because the window is the same for all.
     for (const [key, { until }] of this.#keys) {
       if (until > now) break;
@@ -101,7 +105,7 @@ export class MemoryLog {
     }
     // A log that was asked for and never written to holds nothing to remember.
     const keep = this.#offset === 0 ? emptyFor : Math.max(week, headFactor * this.#ttl);
-    return now - this.#touched > keep && this.#entries.length === this.#start;
+    return now - this.#touched > keep && this.#count === 0;
   }
 
   /** A position is good below the first offset of the epoch after its own, and not above the head. */
@@ -114,13 +118,42 @@ export class MemoryLog {
       : undefined;
   }
 
+  /** The offset of the oldest entry; of the next one when there is none. */
+  get #oldest(): number {
+    return this.#offset - this.#count + 1;
+  }
+
+  #at(offset: number): Entry {
+    return this.#ring[this.#slot(offset)] as Entry;
+  }
+
+  #slot(offset: number): number {
+    // Not `&`: an offset may have more than 31 bits.
+    return offset % this.#ring.length;
+  }
+
+  /** Entries from one offset to another, as far as they are there. */
+  #between(first: number, last: number): Entry[] {
+    const items: Entry[] = [];
+    for (let offset = first; offset <= Math.min(last, this.#offset); offset++) items.push(this.#at(offset));
+    return items;
+  }
+
+  #take(offset: number): Entry {
+    const entry = this.#at(offset);
+    this.#ring[this.#slot(offset)] = undefined;
+    return entry;
+  }
+
   #drop(): void {
-    this.#bytes -= (this.#entries[this.#start] as Entry).data.length;
-    // The slot is freed at once, the array shortened only when half of it is empty: constant time on average.
-    (this.#entries as unknown[])[this.#start++] = undefined;
-    if (this.#start > 64 && this.#start * 2 > this.#entries.length) {
-      this.#entries = this.#entries.slice(this.#start);
-      this.#start = 0;
-    }
+    this.#bytes -= this.#take(this.#oldest).data.length;
+    // A burst that has expired leaves nothing behind.
+    if (--this.#count === 0 && this.#ring.length > 64) this.#ring = emptyRing(smallest);
+  }
+
+  #grow(): void {
+    const entries = this.#between(this.#oldest, this.#offset);
+    this.#ring = emptyRing(this.#ring.length * 2);
+    for (const entry of entries) this.#ring[this.#slot(entry.offset)] = entry;
   }
 }
