@@ -145,7 +145,8 @@ describe("on the real server", () => {
   });
 
   test("what retention took is said", async () => {
-    const { client, cut } = cuttable({ backoff: { min: 400, max: 400 } });
+    // The longest delay that there is: the publications are there before the client is back.
+    const { client, cut } = cuttable({ backoff: { min: 1000, max: 1000 }, random: () => 0.999 });
     const room = client.channel("short");
     await room.subscribe();
     const restarted = new Promise((resolve) => void room.on("restarted", resolve));
