@@ -46,6 +46,8 @@ export async function connect(
     name,
     RESP: 3,
     ...(settings.database === 0 ? {} : { database: settings.database }),
+    // A timer and an AbortSignal per command would cost as much as the command; every call has a deadline of ours.
+    commandOptions: { timeout: 0 },
     disableOfflineQueue: true,
     disableClientInfo: true,
     maintNotifications: "disabled",

@@ -316,9 +316,11 @@ function reachable(servers: Servers, key: string, code: BackplaneErrorCode): Red
   }
 }
 
-/** Random, so that no two histories ever share one. */
+const epochPrefix = randomBytes(9).toString("base64url");
+let epochs = 0;
+/** Random once and counted from there: no two histories ever share one, and a publication does not wait for randomness. */
 function freshEpoch(): string {
-  return randomBytes(9).toString("base64url");
+  return `${epochPrefix}${(epochs++).toString(36)}`;
 }
 
 /** Keys come from clients and may be long; Redis keeps each for minutes. */
