@@ -141,7 +141,8 @@ export class Administration {
       const subscription = connection.subscriptions.get(channel);
       if (subscription === undefined) continue;
       end(subscription);
-      connection.send({ type: "ended", channel, error: ["forbidden", reason, false, 0] });
+      // One that has no answer yet is answered with the error.
+      if (subscription.answered) connection.send({ type: "ended", channel, error: ["forbidden", reason, false, 0] });
       ended++;
     }
     return ended;

@@ -25,7 +25,7 @@ export async function connect(connection: Connection, packet: PacketOf<"connect"
   connection.user = user;
   connection.data = grant.data;
   connection.life = life;
-  connection.expires = expiry(grant);
+  connection.expires = expiry(grant.expires);
   const heartbeat = Math.min(limits.heartbeatMax, Math.max(limits.heartbeatMin, packet.heartbeat ?? limits.heartbeat));
   connection.heartbeat = Math.ceil(heartbeat / 1000);
   // The transport of the older copy is closed first; its clean-up follows when it is gone.
@@ -56,7 +56,7 @@ export async function refresh(connection: Connection, packet: PacketOf<"refresh"
   if (grant.user !== connection.user)
     throw new ZurufError("forbidden", "the new token is another user's: connect anew to change the user");
   connection.data = grant.data;
-  connection.expires = expiry(grant);
+  connection.expires = expiry(grant.expires);
   return {
     type: "refreshed",
     id: packet.id,
@@ -81,13 +81,17 @@ async function ask(
   const { user } = grant;
   if (user !== undefined && (typeof user !== "string" || user === "" || new TextEncoder().encode(user).length > 256))
     throw new TypeError("onConnect must return a user of 1 to 256 bytes, or none");
-  const expires = expiry(grant);
+  const expires = expiry(grant.expires);
   if (expires !== 0 && expires <= core.clock.now()) throw new ZurufError("unauthorized", "the token has expired");
   return grant;
 }
 
-function expiry({ expires }: ConnectGrant): number {
-  return expires === undefined ? 0 : Number(expires);
+/** Whole milliseconds since 1970; 0: never. @throws {TypeError} for what is no time: a session must not last for ever because of it. */
+export function expiry(expires: ConnectGrant["expires"]): number {
+  const end = Math.floor(Number(expires ?? 0));
+  if (!Number.isSafeInteger(end) || end < 0)
+    throw new TypeError("expires must be a date or milliseconds since 1970; for a session without end, leave it out");
+  return end;
 }
 
 /** The secret and the next life of a session that its bearer may have back. */

@@ -345,6 +345,9 @@ export class Connection implements HubConnection, Session {
   }
 
   #tooFast(packet: Packet, bucket: TokenBucket): boolean {
+    const answers = packet.type === "received" || packet.type === "result" || packet.type === "error";
+    // What the server asked for is no haste of the client's; `pendingPushes` bounds it.
+    if (answers && this.pushes.awaits(packet.id)) return false;
     const wait = bucket.take(this.core.clock.now());
     if (wait === 0) {
       this.#refused = 0;
@@ -355,7 +358,8 @@ export class Connection implements HubConnection, Session {
       this.close(CloseCode.rateLimited, `too many packets retryAfter=${wait}`);
     else if (packet.type === "publish") {
       publishFrom(this, packet, new ZurufError("rateLimited", "too many packets", { retryAfter: wait }));
-    } else if ("id" in packet && packet.id !== undefined)
+    } else if (!answers && "id" in packet && packet.id !== undefined)
+      // The ids of answers are the server's own: repeated in an error, they would name another request of the client.
       this.fail(packet.id, new ZurufError("rateLimited", "too many packets", { retryAfter: wait }), "request");
     return true;
   }

@@ -30,6 +30,7 @@ import {
 import { answerCalls, callClient, defaultCallTimeout, type CallHandler } from "./calls.ts";
 import { Channels } from "./channels.ts";
 import type { Random } from "./client-id.ts";
+import { expiry } from "./connect.ts";
 import { Connection } from "./connection.ts";
 import { Connections } from "./connections.ts";
 import { Control } from "./control.ts";
@@ -373,9 +374,9 @@ export class Hub<ChannelMap extends object = Record<string, unknown>, Methods ex
     return this.#administration.disconnect(target, CloseCode.unauthorized, "the session was revoked");
   }
 
-  /** Gives a session another end: ms since 1970 or a date, 0 for none. */
-  refresh(client: string, expires: number | Date): Promise<Reach> {
-    return this.#administration.expires(client, Number(expires));
+  /** Gives a session another end: ms since 1970 or a date, 0 for none. @throws {TypeError} for what is no time. */
+  async refresh(client: string, expires: number | Date): Promise<Reach> {
+    return this.#administration.expires(client, expiry(expires));
   }
 
   /** This instance and the others that live. */

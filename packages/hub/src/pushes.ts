@@ -35,6 +35,11 @@ export class Pushes {
     });
   }
 
+  /** Whether the server waits for the answer with this id. */
+  awaits(id: number): boolean {
+    return this.#waiting.has(id);
+  }
+
   /** An answer that nobody waits for (any more) is ignored. */
   answered(id: number, answer: PushAnswer): void {
     const resolve = this.#waiting.get(id);

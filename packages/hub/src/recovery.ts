@@ -1,4 +1,4 @@
-import type { PacketOf } from "@zuruf/protocol";
+import { CloseCode, type PacketOf } from "@zuruf/protocol";
 import type { Position } from "./backplane.ts";
 import type { Channel, Page } from "./channel.ts";
 import { describe } from "./errors.ts";
@@ -40,7 +40,7 @@ export async function recover(
   follow(subscription, channel, page).catch((error: unknown) => {
     const { core } = subscription.connection;
     core.log("error", "a recovery failed", { channel: channel.name, error: describe(error) });
-    subscription.connection.close(4404, "the server failed");
+    subscription.connection.close(CloseCode.unavailable, "the server failed");
   });
 }
 

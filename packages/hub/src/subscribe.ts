@@ -32,6 +32,9 @@ export async function subscribe(connection: Connection, packet: PacketOf<"subscr
       if (options.presence && !subscription.ended)
         core.presence.join(connection, name, packet.presence === true, granted?.info ?? packet.info);
     }
+    // The server ended it before it began: the request still has its answer.
+    if (subscription.ended && !subscription.answered)
+      throw new ZurufError("forbidden", `the server ended the subscription to ${name}`);
   } catch (error) {
     end(subscription);
     throw error;
@@ -67,6 +70,7 @@ async function start(subscription: Subscription, channel: Channel, packet: Packe
   const { connection, options } = subscription;
   const { delivery } = options;
   const answer = (given: Partial<PacketOf<"subscribed">>): void => {
+    subscription.answered = true;
     connection.send({ type: "subscribed", id: packet.id, delivery, ...given });
   };
   const { cursor } = channel;

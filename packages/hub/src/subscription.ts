@@ -18,6 +18,8 @@ export class Subscription {
   offset = 0;
   epoch = "";
   ended = false;
+  /** `subscribe` has its answer. */
+  answered = false;
   /** `latest`: the newest publication, while the connection cannot take it. */
   held: Publication | undefined;
 

@@ -1,0 +1,225 @@
+import type { Packet } from "@zuruf/protocol";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { defaultLimits, type Hub, type HubOptions, type Limits } from "../src/index.ts";
+import { json, settle, TestClient, World, type WithoutId } from "./harness.ts";
+
+let world: World;
+beforeEach(() => {
+  world = new World();
+});
+afterEach(async () => {
+  await world.close();
+});
+
+const code = (packet: Packet | undefined): unknown => (packet?.type === "error" ? packet.error[0] : packet?.type);
+const bytes = (count: number): { format: "json"; text: string } => ({
+  format: "json",
+  text: `"${"x".repeat(count - 2)}"`,
+});
+
+async function hubWith(limits: Partial<Limits>, options: Partial<HubOptions> = {}): Promise<Hub> {
+  const history = { size: 100, ttl: "1h" } as const;
+  return world.hub({
+    channels: { "log:*": { history, publish: "anyone", presence: true } },
+    direct: "anyone",
+    limits,
+    ...options,
+  });
+}
+async function connected(hub: Hub, heartbeat?: number): Promise<TestClient> {
+  const client = new TestClient(hub);
+  await client.connect(heartbeat === undefined ? {} : { heartbeat });
+  return client;
+}
+/** What a client is answered to each of these, in turn. */
+async function answers(client: TestClient, packets: readonly WithoutId[]): Promise<unknown[]> {
+  const codes: unknown[] = [];
+  for (const packet of packets) codes.push(code(await client.ask(packet)));
+  return codes;
+}
+
+/** Each limit at its value and just beyond it. */
+const atAndOver: { readonly [Name in keyof Limits]: () => Promise<void> } = {
+  async connectTimeout() {
+    const hub = await hubWith({ connectTimeout: 3000 });
+    const mute = new TestClient(hub);
+    await world.clock.advance(3000);
+    expect(mute.closedWith).toBeUndefined();
+    await world.clock.advance(1000);
+    expect(mute.closedWith?.code).toBe(4402);
+  },
+  async heartbeat() {
+    const client = await connected(await hubWith({ heartbeat: 5000 }));
+    expect(client.of("connected")[0]?.heartbeat).toBe(5000);
+    await world.clock.advance(15_000);
+    expect(client.closedWith).toBeUndefined();
+    await world.clock.advance(1000);
+    expect(client.closedWith?.code).toBe(4701);
+  },
+  async heartbeatMin() {
+    const hub = await hubWith({ heartbeatMin: 2000 });
+    for (const [wish, given] of [
+      [2000, 2000],
+      [1999, 2000],
+      [0, 2000],
+    ] as const)
+      expect((await connected(hub, wish)).of("connected")[0]?.heartbeat).toBe(given);
+  },
+  async heartbeatMax() {
+    const hub = await hubWith({ heartbeatMax: 30_000 });
+    for (const [wish, given] of [
+      [30_000, 30_000],
+      [30_001, 30_000],
+      [Number.MAX_SAFE_INTEGER, 30_000],
+    ] as const)
+      expect((await connected(hub, wish)).of("connected")[0]?.heartbeat).toBe(given);
+  },
+  async queueBytes() {
+    const client = await connected(await hubWith({ queueBytes: 1000 }));
+    client.full = true;
+    // `["pong",100]` has 12 bytes.
+    client.bufferedBytes = 988;
+    client.say({ type: "ping", id: 100 });
+    expect([client.bufferedBytes, client.closedWith]).toEqual([1000, undefined]);
+    client.say({ type: "ping", id: 101 });
+    expect(client.closedWith?.code).toBe(4700);
+  },
+  async subscriptions() {
+    const client = await connected(await hubWith({ subscriptions: 2 }));
+    const names = ["log:1", "log:2", "log:3"];
+    expect(
+      await answers(
+        client,
+        names.map((channel) => ({ type: "subscribe", channel })),
+      ),
+    ).toEqual(["subscribed", "subscribed", "tooMany"]);
+  },
+  async requests() {
+    const hub = await hubWith({ requests: 2 });
+    hub.handle("wait", () => new Promise(() => undefined));
+    const client = await connected(hub);
+    for (const id of [101, 102, 103]) client.say({ type: "call", id, method: "wait", payload: json(1) });
+    await settle();
+    expect([101, 102, 103].map((id) => code(client.answer(id)))).toEqual([undefined, undefined, "rateLimited"]);
+  },
+  async packetsPerSecond() {
+    const client = await connected(await hubWith({ packetsPerSecond: 10, packetBurst: 1 }));
+    await world.clock.advance(100);
+    client.say({ type: "ping", id: 101 });
+    await world.clock.advance(99);
+    client.say({ type: "ping", id: 102 });
+    await world.clock.advance(1);
+    client.say({ type: "ping", id: 103 });
+    expect([101, 102, 103].map((id) => code(client.answer(id)))).toEqual(["pong", "rateLimited", "pong"]);
+    const unlimited = await connected(await hubWith({ packetsPerSecond: 0, packetBurst: 1 }));
+    for (let id = 1000; id < 1100; id++) unlimited.say({ type: "ping", id });
+    expect(unlimited.of("pong")).toHaveLength(100);
+  },
+  async packetBurst() {
+    const client = await connected(await hubWith({ packetsPerSecond: 1, packetBurst: 3 }));
+    await world.clock.advance(5000);
+    for (let id = 101; id <= 106; id++) client.say({ type: "ping", id });
+    expect([client.of("pong").length, client.of("error").length, client.closedWith]).toEqual([3, 3, undefined]);
+    client.say({ type: "ping", id: 107 });
+    expect(client.closedWith?.code).toBe(4403);
+  },
+  async dataBytes() {
+    const hub = await hubWith({ dataBytes: 10 });
+    hub.handle("echo", ({ data }) => data);
+    const client = await connected(hub);
+    const to = client.of("connected")[0]?.client ?? "";
+    expect(
+      await answers(client, [
+        { type: "publish", channel: "log:x", payload: bytes(10) },
+        { type: "publish", channel: "log:x", payload: bytes(11) },
+        { type: "call", method: "echo", payload: bytes(10) },
+        { type: "call", method: "echo", payload: bytes(11) },
+        { type: "send", to: "nobody", payload: bytes(10) },
+        { type: "send", to, payload: bytes(11) },
+      ]),
+    ).toEqual(["published", "tooLarge", "result", "tooLarge", "receipt", "tooLarge"]);
+  },
+  async infoBytes() {
+    const client = await connected(await hubWith({ infoBytes: 10 }));
+    expect(
+      await answers(client, [
+        { type: "subscribe", channel: "log:1", info: "x".repeat(8) },
+        { type: "subscribe", channel: "log:2", info: "x".repeat(9) },
+      ]),
+    ).toEqual(["subscribed", "tooLarge"]);
+  },
+  async historyPage() {
+    const client = await connected(await hubWith({ historyPage: 5 }));
+    expect(
+      await answers(client, [
+        { type: "subscribe", channel: "log:1" },
+        { type: "history", channel: "log:1", limit: 5 },
+        { type: "history", channel: "log:1", limit: 6 },
+      ]),
+    ).toEqual(["subscribed", "historyPage", "badRequest"]);
+  },
+  async badPackets() {
+    const client = await connected(await hubWith({ badPackets: 2 }));
+    client.connection.receive("{}");
+    expect(client.closedWith).toBeUndefined();
+    client.connection.receive("{}");
+    expect(client.closedWith?.code).toBe(4000);
+  },
+  async pendingPushes() {
+    const hub = await hubWith({ pendingPushes: 2 });
+    const client = await connected(hub);
+    const to = client.of("connected")[0]?.client ?? "";
+    void hub.send(to, 1);
+    const call = hub.call(to, "m", 1);
+    await settle();
+    expect([client.of("direct").length, client.of("call").length]).toEqual([1, 1]);
+    expect(await hub.send(to, 1)).toBe("unknown");
+    await expect(hub.call(to, "m", 1)).rejects.toMatchObject({ code: "rateLimited", retryable: true });
+    client.say({ type: "result", id: client.of("call")[0]?.id ?? 0, payload: json("done") });
+    expect(await call).toBe("done");
+    void hub.send(to, 2);
+    await settle();
+    expect(client.of("direct")).toHaveLength(2);
+  },
+  async presenceMembers() {
+    const hub = await hubWith({ presenceMembers: 2 });
+    // What others have is known a moment after the start.
+    await world.clock.advance(1000);
+    for (const listed of [1, 2, 2]) {
+      const client = await connected(hub);
+      await client.ask({ type: "subscribe", channel: "log:x" });
+      const { members, list } = await hub.presence("log:x");
+      expect([list.length, members]).toEqual([listed, hub.status().connections]);
+    }
+  },
+  async connections() {
+    const hub = await hubWith({ connections: 1 });
+    expect(new TestClient(hub).closedWith).toBeUndefined();
+    expect(new TestClient(hub).closedWith?.code).toBe(4401);
+  },
+};
+
+describe("at the limit and over it", () => {
+  test.each(Object.entries(atAndOver))("%s", async (_name, check) => {
+    expect.hasAssertions();
+    await check();
+  });
+  test("none is missing", () => {
+    expect(Object.keys(atAndOver).toSorted()).toEqual(Object.keys(defaultLimits).toSorted());
+  });
+});
+
+test("answers to the server are never too fast, and no request of the client's is refused in their place", async () => {
+  const hub = await hubWith({ packetsPerSecond: 1, packetBurst: 2 });
+  const client = await connected(hub);
+  const to = client.of("connected")[0]?.client ?? "";
+  const receipts = Array.from({ length: 20 }, (_, i) => hub.send(to, i));
+  await settle();
+  for (const { id } of client.of("direct")) client.say({ type: "received", id });
+  expect(new Set(await Promise.all(receipts))).toEqual(new Set(["delivered"]));
+  client.say({ type: "ping", id: 50 });
+  expect(code(client.answer(50))).toBe("pong");
+  // Nobody waits for these: they count, and are dropped in silence.
+  for (let id = 900; id < 902; id++) client.say({ type: "received", id });
+  expect([client.of("error"), client.closedWith]).toEqual([[], undefined]);
+});
