@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
@@ -70,6 +71,35 @@ describe.skipIf(redis === undefined)("three instances behind one port", () => {
     await bob.ask("subscribe", 2, room, {});
     for (let i = 0; i < 20; i++) await ada.ask("publish", 10 + i, room, {}, i);
     for (let i = 0; i < 20; i++) expect((await bob.next(([word]) => word === "msg")).at(-1)).toBe(i);
+  });
+
+  test("connections go where the fewest are open, whatever else a visitor opens", async () => {
+    const url = await serve().url();
+    const perInstance = async (): Promise<number[]> =>
+      (await health(url)).instances.map(({ connections }) => connections).toSorted((a, b) => a - b);
+    const clients: [PacketClient, instance: string][] = [];
+    const open = async (): Promise<void> => {
+      const client = await PacketClient.open(url);
+      clients.push([client, instanceOf(await client.answer(1))]);
+    };
+    for (let i = 0; i < 12; i++) await open();
+    const counts = await perInstance();
+    expect(counts.reduce((sum, count) => sum + count)).toBe(12);
+    expect(counts[0]).toBeGreaterThan(2); // the connection that asks for health counts too
+    // All of one instance leave: the next ones go there.
+    for (const [client, instance] of clients) if (instance === clients[0]?.[1]) client.close();
+    await expect.poll(async () => (await perInstance())[0]).toBe(0);
+    for (let i = 0; i < 3; i++) await open();
+    expect((await perInstance())[0]).toBeGreaterThan(1);
+  });
+
+  test("a connection that says nothing is closed, as on a server of its own", { timeout: 30_000 }, async () => {
+    const { port } = new URL(await serve().url());
+    const socket = connect(Number(port), "127.0.0.1").setEncoding("latin1");
+    socket.write("GET / HTTP/1.1\r\n");
+    let answer = "";
+    for await (const text of socket) answer += text;
+    expect(answer).toMatch(/^HTTP\/1\.1 408 /);
   });
 
   test("health of any instance covers all of them, each by name", async () => {

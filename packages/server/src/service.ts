@@ -10,7 +10,7 @@ import { sharedOptions, ZurufServer } from "./create-server.ts";
 import { echoServer } from "./echo.ts";
 import { applicationServer } from "./http/application-server.ts";
 import { gate } from "./http/gate.ts";
-import { finish, listen, urlOf } from "./http/listen.ts";
+import { finish, ownPort, urlOf, type Entrance } from "./http/listen.ts";
 import { instanceName } from "./instance-name.ts";
 import { stderrLogger } from "./log.ts";
 import { instanceMetrics, mergeMetrics, metricsType } from "./metrics.ts";
@@ -32,10 +32,8 @@ export interface Membership {
   health(own: InstanceHealth): Promise<readonly InstanceHealth[]>;
   /** The metrics of all instances, each a text, this one's with what it says of itself. */
   metrics(own: () => Promise<string>): Promise<readonly string[]>;
-  /** Told once the port is bound. */
-  bound?(port: number): void;
-  /** Binds the port only when everything is ready, because others serve it meanwhile. */
-  readonly bindLast: boolean;
+  /** Where its connections come from; default: a port of its own. */
+  readonly entrance?: Entrance;
 }
 
 /** A running service. */
@@ -61,7 +59,6 @@ const requestsWithin = 5000;
 const alone: Membership = {
   health: async (own) => [own],
   metrics: async (own) => [await own()],
-  bindLast: false,
 };
 
 /**
@@ -98,13 +95,9 @@ async function start(
 
   const front = gate({ instance, readyWhenDegraded, health: () => membership.health(health()) });
   const server = createServer({ headersTimeout: 10_000, connectionsCheckingInterval: 5000 }, front.listener);
-  undo.push(() => finish(server, 0));
-  let { port } = settings;
-  const bind = async (): Promise<void> => {
-    port = await listen(server, host, settings.port);
-    membership.bound?.(port);
-  };
-  if (!membership.bindLast) await bind();
+  const entrance = membership.entrance ?? ownPort(host, settings.port);
+  undo.push(() => finish(server, entrance, 0));
+  const port = await entrance.open(server);
 
   const application = typeof app === "string" ? (await loadApplication(app)).default : app;
   const broker = typeof backplane === "string" ? await openBackplane(backplane) : backplane;
@@ -133,12 +126,11 @@ async function start(
   running.attach(server);
   front.open(listener);
   own.phase = "serving";
-  if (membership.bindLast) await bind();
 
   const stop = async (): Promise<void> => {
     own.phase = "draining";
     await delay(drainDelay);
-    const finished = finish(server, requestsWithin);
+    const finished = finish(server, entrance, requestsWithin);
     await Promise.all([
       running.drain({ within: drainWindow }),
       echo?.close({ code: 1001, reason: "draining", within: 1000 }),

@@ -3,6 +3,7 @@ import type { ServiceSettings } from "../config/service-config.ts";
 import { urlOf } from "../http/listen.ts";
 import { stderrLogger } from "../log.ts";
 import type { InstanceHealth } from "../readiness.ts";
+import { FrontDoor } from "./front-door.ts";
 import { shared } from "./questions.ts";
 import { Seat, type SeatEvents } from "./seat.ts";
 
@@ -31,9 +32,11 @@ export async function startCluster(settings: ServiceSettings, file: string): Pro
   const logger = stderrLogger(settings.logLevel);
   const base = settings.instance === undefined ? "i" : `${settings.instance}-i`;
 
-  let requested = settings.port;
-  let port = settings.port;
   const seats: Seat[] = [];
+  const door = new FrontDoor(() => seats);
+  // Before anything slow: the port is taken early, or refused early.
+  const port = await door.open(settings.host, settings.port);
+  let stopping = false;
 
   const health = shared(() => Promise.all(seats.map((seat) => seat.health())));
   const metrics = shared(async () => {
@@ -41,38 +44,29 @@ export async function startCluster(settings: ServiceSettings, file: string): Pro
     return texts.filter((text) => text !== undefined);
   });
 
-  let setBound!: () => void;
-  const bound = new Promise<void>((resolve) => (setBound = resolve));
   const events: SeatEvents = {
-    bound(number) {
-      port = number;
-      setBound();
+    open: () => door.opened(),
+    closing() {
+      if (stopping) door.close(); // all of them are closing
     },
-    ready(number) {
-      port = number;
+    returned(sockets) {
+      for (const socket of sockets) door.let(socket);
     },
     ended(name, reason, pause) {
-      // With its last listener the cluster forgets which port "any" was.
-      if (!seats.some((seat) => seat.occupied)) requested = port;
       logger.error({ instance: name, reason, pause: Math.round(pause) }, "an instance ended and is started again");
     },
     all: (topic) => (topic === "health" ? health() : metrics()),
-    start: (instance) => ({ settings: { ...settings, port: requested, instance }, bindLast: seats.length > 1 }),
+    settings: (instance) => ({ ...settings, port, instance }),
   };
 
   const stop = async (within: number): Promise<void> => {
+    stopping = true;
     await Promise.all(seats.map((seat) => seat.stop(within)));
+    door.close();
   };
   try {
-    // The first binds the port before anything slow, the others once they are ready: the port is taken early or refused early.
-    const add = (number: number): Promise<void> => {
-      const seat = new Seat(`${base}${number}`, events);
-      seats.push(seat);
-      return seat.start();
-    };
-    const first = add(1);
-    await Promise.race([bound, first]);
-    await Promise.all([first, ...Array.from({ length: settings.instances - 1 }, (_, at) => add(at + 2))]);
+    for (let number = 1; number <= settings.instances; number++) seats.push(new Seat(`${base}${number}`, events));
+    await Promise.all(seats.map((seat) => seat.start()));
   } catch (error) {
     await stop(1000);
     throw error;

@@ -1,8 +1,11 @@
 import cluster, { type Worker } from "node:cluster";
+import type { Socket } from "node:net";
 import type { ServiceSettings } from "../config/service-config.ts";
 import { ServerError } from "../errors.ts";
 import { instanceName } from "../instance-name.ts";
 import type { InstanceHealth, InstanceState } from "../readiness.ts";
+import type { Taker } from "./front-door.ts";
+import { Guests } from "./guests.ts";
 import type { ToInstance, ToPrimary, Topic, Topics } from "./messages.ts";
 import { Questions } from "./questions.ts";
 
@@ -14,22 +17,26 @@ const shortestPause = 100;
 const longestPause = 30_000;
 
 export interface SeatEvents {
-  /** The instance has bound the port. */
-  bound(port: number): void;
-  ready(port: number): void;
+  /** The instance takes connections. */
+  open(): void;
+  /** The instance takes no more connections. */
+  closing(): void;
   /** The instance ended by itself. @param pause milliseconds until it starts again. */
   ended(name: string, reason: string, pause: number): void;
+  /** The instance ended before these connections reached it. */
+  returned(sockets: readonly Socket[]): void;
   /** @returns the answers of all instances, for one of them that was asked. */
   all(topic: Topic): Promise<readonly Topics[Topic][]>;
-  /** The settings for a new life of that name, and whether others serve the port meanwhile. */
-  start(name: string): { readonly settings: ServiceSettings; readonly bindLast: boolean };
+  /** The settings for a new life of that name. */
+  settings(name: string): ServiceSettings;
 }
 
 /** One place among the instances behind a port: one process at a time, each life with a name of its own, started again when it ends by itself. */
-export class Seat {
+export class Seat implements Taker {
   readonly #base: string;
   readonly #events: SeatEvents;
   readonly #questions = new Questions<Topics[Topic]>();
+  readonly #guests = new Guests();
   #name: string;
   #worker: Worker | undefined;
   #state: InstanceState = "starting";
@@ -42,6 +49,7 @@ export class Seat {
   #firstLife: { resolve(): void; reject(error: ServerError): void } | undefined;
   /** Whether the process hears: what is said while it still loads its modules is lost. */
   #listening = false;
+  #open = false;
   #stopping = false;
   #emptied: (() => void) | undefined;
 
@@ -52,8 +60,20 @@ export class Seat {
     this.#events = events;
   }
 
-  get occupied(): boolean {
-    return this.#worker !== undefined;
+  get takes(): Taker["takes"] {
+    if (!this.#open) return "no";
+    return this.#state === "ready" ? "ready" : "starting";
+  }
+  get load(): number {
+    return this.#guests.load;
+  }
+  get waiting(): number {
+    return this.#guests.waiting;
+  }
+
+  give(socket: Socket): void {
+    this.#guests.give(socket);
+    this.#worker?.send({ type: "connection" } satisfies ToInstance, socket, gone);
   }
 
   /** Starts the first life. @returns when it is ready. @throws ServerError with what the instance said, if it ends before. */
@@ -85,17 +105,25 @@ export class Seat {
       case "listening":
         this.#listening = true;
         if (this.#stopping) this.#say({ type: "stop" });
-        else this.#say({ type: "start", ...this.#events.start(this.#name) });
+        else this.#say({ type: "start", settings: this.#events.settings(this.#name) });
         break;
-      case "bound":
-        this.#events.bound(message.port);
+      case "open":
+        this.#open = true;
+        this.#events.open();
+        break;
+      case "tally":
+        this.#guests.told(message);
+        break;
+      case "closing":
+        this.#open = false;
+        this.#say({ type: "closed" });
+        this.#events.closing();
         break;
       case "ready":
         this.#state = "ready";
         this.#readyAt = performance.now();
         this.#firstLife?.resolve();
         this.#firstLife = undefined;
-        this.#events.ready(message.port);
         break;
       case "failed":
         this.#failure = new ServerError(message.code, message.message);
@@ -111,6 +139,8 @@ export class Seat {
 
   #ended(how: string): void {
     this.#worker = undefined;
+    this.#open = false;
+    this.#events.returned(this.#guests.ended());
     if (this.#stopping) {
       this.#emptied?.();
       return;
@@ -178,8 +208,10 @@ export class Seat {
     this.#worker?.process.kill("SIGKILL");
   }
 
-  /** An instance that is ending may be gone already: its `exit` says so, and the message is of no use then. */
   #say(message: ToInstance): void {
-    if (this.#worker?.isConnected()) this.#worker.send(message, () => undefined);
+    if (this.#worker?.isConnected()) this.#worker.send(message, gone);
   }
 }
+
+/** An instance that is ending may be gone already: its `exit` says so, and the message is of no use then. */
+function gone(): void {}

@@ -1,7 +1,9 @@
+import type { Socket } from "node:net";
 import { oneLine, ServerError } from "../errors.ts";
 import { startService, type Membership, type Service } from "../service.ts";
 import type { ToInstance, ToPrimary, Topic, Topics } from "./messages.ts";
 import { Questions, shared } from "./questions.ts";
+import { SideDoor } from "./side-door.ts";
 
 /** How long the primary process has to say how all instances are; longer than it gives them. In milliseconds. */
 const answerWithin = 2000;
@@ -19,9 +21,15 @@ export function runWorker(): void {
     });
   const health = askAll("health");
   const metrics = askAll("metrics");
-  const membership = (bindLast: boolean): Membership => ({
-    bindLast,
-    bound: (port) => say({ type: "bound", port }),
+  const door = new SideDoor((message) => say(message));
+  const membership = (port: number): Membership => ({
+    entrance: {
+      async open(server) {
+        door.open(server);
+        return port;
+      },
+      close: () => door.close(),
+    },
     health: async (own) => (await health()) ?? [own],
     metrics: async (own) => (await metrics()) ?? [await own()],
   });
@@ -29,11 +37,17 @@ export function runWorker(): void {
   // Ctrl+C reaches every process of the terminal: the primary process decides what it means.
   process.on("SIGINT", () => undefined);
   process.on("SIGTERM", () => void stop());
-  process.on("message", (message: ToInstance) => {
+  process.on("message", (message: ToInstance, socket?: Socket) => {
     switch (message.type) {
       case "start":
-        service = startService(settingsOf(message), membership(message.bindLast));
-        service.then(({ port }) => say({ type: "ready", port }), fail);
+        service = startService(settingsOf(message), membership(message.settings.port));
+        service.then(() => say({ type: "ready" }), fail);
+        break;
+      case "connection":
+        door.take(socket);
+        break;
+      case "closed":
+        door.closed();
         break;
       case "stop":
         void stop();

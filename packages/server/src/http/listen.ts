@@ -1,6 +1,6 @@
 import { once } from "node:events";
-import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { Server as HttpServer } from "node:http";
+import type { AddressInfo, Server } from "node:net";
 import { ServerError } from "../errors.ts";
 
 const reasons: Readonly<Record<string, string>> = {
@@ -23,11 +23,30 @@ export async function listen(server: Server, host: string, port: number): Promis
   return (server.address() as AddressInfo).port;
 }
 
-/** Stops listening, lets requests in progress finish for at most `within` milliseconds, then cuts them off. */
-export async function finish(server: Server, within: number): Promise<void> {
-  if (!server.listening) return;
-  const closed = once(server, "close");
-  server.close();
+/** How connections come to a server. */
+export interface Entrance {
+  /** @returns the port. @throws ServerError cannotListen. */
+  open(server: HttpServer): Promise<number>;
+  /** Lets no further connection in. @returns once the last one is gone. */
+  close(server: HttpServer): Promise<unknown>;
+}
+
+/** A port of the server's own. */
+export function ownPort(host: string, port: number): Entrance {
+  return {
+    open: (server) => listen(server, host, port),
+    async close(server) {
+      if (!server.listening) return;
+      const closed = once(server, "close");
+      server.close();
+      await closed;
+    },
+  };
+}
+
+/** Lets no further connection in, lets requests in progress finish for at most `within` milliseconds, then cuts them off. */
+export async function finish(server: HttpServer, entrance: Entrance, within: number): Promise<void> {
+  const closed = entrance.close(server);
   // A kept-alive connection becomes idle only when its last answer is out, so one look at the beginning is not enough.
   const idle = setInterval(() => server.closeIdleConnections(), 50);
   const late = setTimeout(() => server.closeAllConnections(), within);
