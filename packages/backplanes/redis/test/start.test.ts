@@ -1,5 +1,9 @@
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { freePort } from "../../../../test/services/process.ts";
+import { freePort, removeFolder, temporaryFolder } from "../../../../test/services/process.ts";
 import { redis } from "../src/index.ts";
 import { Member } from "../../../../test/brokers/member.ts";
 import { RedisProcess, redisServer } from "../../../../test/services/redis.ts";
@@ -79,5 +83,45 @@ describe.skipIf(redisServer === undefined)("users and rights", () => {
       code: "unusable",
       message: expect.stringMatching(/^Redis at 127.* denies this user a right.*$/) as unknown,
     });
+  });
+});
+
+describe.skipIf(redisServer === undefined)("TLS", () => {
+  test("rediss with a certificate of one's own; without its authority it is refused in one line", async ({
+    onTestFinished,
+  }) => {
+    const folder = await temporaryFolder("tls");
+    onTestFinished(() => removeFolder(folder));
+    const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+    const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
+    await promisify(execFile)("openssl", [
+      "req",
+      "-x509",
+      "-newkey",
+      "rsa:2048",
+      "-nodes",
+      "-keyout",
+      key,
+      "-out",
+      cert,
+      "-days",
+      "2",
+      ...subject,
+    ]);
+    const port = await freePort();
+    const files = ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert];
+    const server = await RedisProcess.start("none", ["--tls-port", `${port}`, "--tls-auth-clients", "no", ...files]);
+    onTestFinished(() => server.dispose());
+    const url = `rediss://localhost:${port}`;
+    const error = await startError(url);
+    expect(error).toMatchObject({
+      code: "unavailable",
+      message: expect.stringMatching(/^Redis at localhost:.*self-signed certificate$/) as unknown,
+    });
+    const member = await Member.start(redis(url, { tls: { ca: await readFile(cert, "utf8") } }), "a");
+    onTestFinished(() => member.backplane.close());
+    await member.backplane.subscribe(["c"]);
+    expect(await member.publish("c", "1")).toMatchObject({ offset: 1 });
+    await member.until("delivery", () => member.texts("c").length === 1);
   });
 });
