@@ -2,6 +2,7 @@ import { Hub, type ChannelOptions } from "@zuruf/hub";
 import { jsonCodec, type Clock } from "@zuruf/protocol";
 import type { Broker } from "./broker.ts";
 import type { Accept, Link } from "./link.ts";
+import { mutated, mutatedClock, type Mutation } from "./mutation.ts";
 import type { Random } from "./random.ts";
 import type { World } from "./world.ts";
 
@@ -18,6 +19,7 @@ export class Instance {
     random: Random,
     broker: Broker,
     channels: Readonly<Record<string, ChannelOptions>>,
+    mutation: Mutation | undefined,
   ) {
     this.name = name;
     const clock: Clock = {
@@ -32,9 +34,10 @@ export class Instance {
       for (const link of this.#links) link.lostInstance(told);
     };
     this.hub = new Hub({
-      backplane,
+      backplane: mutated(backplane, mutation, world, () => this.#alive),
       instance: name,
-      clock,
+      clock: mutatedClock(clock, mutation),
+      direct: "anyone",
       random: { bytes: (count) => random.bytes(count) },
       channels,
     });

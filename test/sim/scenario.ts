@@ -5,7 +5,10 @@ import { Broker } from "./broker.ts";
 import { Checker, type Note } from "./checker.ts";
 import { Instance } from "./instance.ts";
 import { Link } from "./link.ts";
+import { Letters } from "./letters.ts";
+import type { Mutation } from "./mutation.ts";
 import { Random } from "./random.ts";
+import { Rooms } from "./rooms.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
@@ -15,6 +18,8 @@ export interface Outcome {
   readonly delivered: number;
   readonly acked: number;
   readonly restarts: number;
+  /** Direct messages by what became of them. */
+  readonly receipts: Readonly<Record<string, number>>;
 }
 
 /** Virtual milliseconds of trouble, and then of quiet in which all must heal: several head checks, leases and reconnects. */
@@ -24,19 +29,23 @@ const QUIET = 90_000;
 const PACE = 250;
 
 /** One run: a few instances, clients and channels, a seed's worth of publishing and of trouble, then quiet; all on virtual time. */
-export async function run(seed: number): Promise<Outcome> {
-  const simulation = new Simulation(seed);
+export async function run(seed: number, mutation?: Mutation): Promise<Outcome> {
+  const simulation = new Simulation(seed, mutation);
   await simulation.start();
   await simulation.trouble();
   await simulation.heal();
   simulation.checker.finish();
+  for (const fault of simulation.rooms.faults()) simulation.checker.fault(fault);
   await simulation.stop();
   const { faults, delivered, acked, restarts } = simulation.checker;
-  return { seed, faults, delivered, acked, restarts };
+  return { seed, faults, delivered, acked, restarts, receipts: simulation.letters.receipts };
 }
 
 class Simulation {
   readonly checker: Checker;
+  readonly letters: Letters;
+  readonly rooms: Rooms = new Rooms();
+  readonly #mutation: Mutation | undefined;
   readonly #random: Random;
   readonly #world = new World();
   readonly #broker: Broker;
@@ -46,7 +55,8 @@ class Simulation {
   #lives = 0;
   #links = new Set<Link>();
 
-  constructor(seed: number) {
+  constructor(seed: number, mutation: Mutation | undefined) {
+    this.#mutation = mutation;
     this.#random = new Random(seed);
     const random = this.#random;
     this.#broker = new Broker(this.#world, random.fork(), {
@@ -62,9 +72,25 @@ class Simulation {
     const open = { subscribe: "anyone", publish: "anyone" } as const;
     this.#channels = {
       "long:*": { ...open, history: { size: 10_000, ttl: "1h" } },
+      "room:*": { ...open, presence: true },
       "short:*": { ...open, history: { size: random.between(2, 20), ttl: "1h" } },
     };
     this.checker = new Checker(this.#world, this.#broker);
+    const reliable = this.#broker.faults.drop === 0;
+    this.letters = new Letters(
+      (what) => this.checker.fault(what),
+      (client) => this.#whereIs(client),
+      reliable,
+    );
+  }
+
+  async #whereIs(client: string): Promise<string | undefined> {
+    for (const instance of this.#instances) {
+      if (instance?.alive !== true) continue;
+      const page = await instance.hub.connections({ limit: 1000 });
+      if (page?.items.some((connection) => connection.client === client) === true) return instance.name;
+    }
+    return undefined;
   }
 
   async start(): Promise<void> {
@@ -73,6 +99,8 @@ class Simulation {
     for (let index = this.#random.between(2, 5); index > 0; index--) {
       const actor = new Actor(`client${index}`, this.#connect(), this.#world, this.#random.fork(), this.checker);
       for (const name of names) if (this.#random.chance(0.7)) actor.join(name);
+      if (this.#random.chance(0.8)) actor.visit("room:a", this.rooms);
+      this.letters.add(actor.name, actor.client);
       this.#clients.push(actor);
     }
     await this.#world.run(1_000);
@@ -82,18 +110,31 @@ class Simulation {
     const end = this.#world.now() + TROUBLE;
     while (this.#world.now() < end) {
       await this.#world.run(this.#random.between(1, PACE));
-      if (this.#random.chance(0.75)) this.#random.pick(this.#clients).act();
+      if (this.#random.chance(0.15))
+        this.letters.send(this.#random.pick(this.#clients).name, this.#random.pick(this.#clients).name);
+      else if (this.#random.chance(0.75)) this.#random.pick(this.#clients).act();
       else await this.#disturb();
     }
   }
 
   async heal(): Promise<void> {
-    Object.assign(this.#broker.faults, { drop: 0, duplicate: 0, loseAnswer: 0 });
+    const { faults } = this.#broker;
     this.#broker.recover();
     for (const link of this.#links) link.slowness = 0;
     for (const [index, instance] of this.#instances.entries())
       if (instance === undefined) this.#instances[index] = await this.#launch();
+    // Spread over all instances again, so that what is said has somewhere to be missed.
+    for (const link of this.#links) if (link.open) link.cut();
+    await this.#world.run(20_000);
+    // The last that is said is heard by nobody, and nothing follows that would show it: only checks can.
+    Object.assign(faults, { drop: 1, duplicate: 0, loseAnswer: 0 });
+    for (const actor of this.#clients) actor.lastWords();
+    await this.#world.run(2_000);
+    faults.drop = 0;
     await this.#world.run(QUIET);
+    this.letters.calm = true;
+    this.letters.sendAll();
+    await this.#world.run(10_000);
   }
 
   async stop(): Promise<void> {
@@ -124,7 +165,14 @@ class Simulation {
 
   /** A process starts; while the broker is down it tries again, as its supervisor would. */
   async #launch(): Promise<Instance | undefined> {
-    const instance = new Instance(`i${++this.#lives}`, this.#world, this.#random.fork(), this.#broker, this.#channels);
+    const instance = new Instance(
+      `i${++this.#lives}`,
+      this.#world,
+      this.#random.fork(),
+      this.#broker,
+      this.#channels,
+      this.#mutation,
+    );
     const started = instance.hub.start().then(
       () => true,
       () => false,
@@ -155,10 +203,11 @@ class Simulation {
 /** One client and what it does of its own accord. */
 class Actor {
   readonly client: Client;
-  readonly #name: string;
+  readonly name: string;
   readonly #random: Random;
   readonly #checker: Checker;
   readonly #channels: Channel<Note>[] = [];
+  #room: Channel | undefined;
   readonly #turns = new Map<string, number>();
 
   constructor(
@@ -168,7 +217,7 @@ class Actor {
     random: Random,
     checker: Checker,
   ) {
-    this.#name = name;
+    this.name = name;
     this.#random = random;
     this.#checker = checker;
     this.client = createClient("ws://simulation/ws", {
@@ -182,11 +231,27 @@ class Actor {
   join(name: string): void {
     const channel = this.client.channel<Note>(name);
     this.#channels.push(channel);
-    this.#checker.watch(this.#name, channel);
+    this.#checker.watch(this.name, channel);
     this.#subscribe(channel);
   }
 
+  visit(name: string, rooms: Rooms): void {
+    this.#room = this.client.channel(name);
+    rooms.add(this.name, this.client, this.#room);
+    this.#subscribe(this.#room);
+  }
+
+  /** One more publication everywhere, and perhaps out of the room. */
+  lastWords(): void {
+    for (const channel of this.#channels) this.#publish(channel);
+    if (this.#room?.state === "subscribed" && this.#random.chance(0.5)) this.#room.unsubscribe();
+  }
+
   act(): void {
+    if (this.#room !== undefined && this.#random.chance(0.05)) {
+      if (this.#room.state === "unsubscribed") this.#subscribe(this.#room);
+      else this.#room.unsubscribe();
+    }
     if (this.#channels.length === 0) return;
     const channel = this.#random.pick(this.#channels);
     const kind = this.#random.between(0, 19);
@@ -195,22 +260,22 @@ class Actor {
     else for (let count = this.#random.pick([1, 1, 2, 5]); count > 0; count--) this.#publish(channel);
   }
 
-  #subscribe(channel: Channel<Note>): void {
+  #subscribe(channel: Channel<Note> | Channel): void {
     if (channel.state !== "unsubscribed") return;
     channel.subscribe().catch((error: unknown) => {
-      if (!(error instanceof ZurufError)) this.#checker.fault(`${this.#name}: subscribe threw ${String(error)}`);
+      if (!(error instanceof ZurufError)) this.#checker.fault(`${this.name}: subscribe threw ${String(error)}`);
     });
   }
 
   #publish(channel: Channel<Note>): void {
     const turn = (this.#turns.get(channel.name) ?? 0) + 1;
     this.#turns.set(channel.name, turn);
-    const note: Note = { id: `${this.#name}/${channel.name}/${turn}`, publisher: this.#name, turn };
+    const note: Note = { id: `${this.name}/${channel.name}/${turn}`, publisher: this.name, turn };
     channel.publish(note).then(
       ({ position }) => this.#checker.published(note, position),
       (error: unknown) => {
         if (error instanceof ZurufError) this.#checker.refused(note, error.code);
-        else this.#checker.fault(`${this.#name}: publish threw ${String(error)}`);
+        else this.#checker.fault(`${this.name}: publish threw ${String(error)}`);
       },
     );
   }

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Mutation } from "./mutation.ts";
 import { run } from "./scenario.ts";
 
 /** A few hundred worlds of trouble; `npm run sim -- --seed N --runs 1` replays the one that fails. */
@@ -19,3 +20,22 @@ test(`the promises hold in ${SEEDS} seeded worlds`, async () => {
   expect(delivered).toBeGreaterThan(SEEDS * 100);
   expect(restarts).toBeGreaterThan(SEEDS);
 }, 600_000);
+
+/** Seeds in which each fault must be found, a few times as many as it took. */
+const mutations: Readonly<Record<Mutation, number>> = {
+  "gap repair": 10,
+  idempotency: 10,
+  "head check": 20,
+  digest: 30,
+  lease: 60,
+};
+
+test.each(Object.entries(mutations) as [Mutation, number][])(
+  "without %s the checker finds a fault",
+  async (mutation, seeds) => {
+    const faults: string[] = [];
+    for (let seed = 1; seed <= seeds && faults.length === 0; seed++) faults.push(...(await run(seed, mutation)).faults);
+    expect(faults.length).toBeGreaterThan(0);
+  },
+  120_000,
+);

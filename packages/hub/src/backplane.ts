@@ -58,7 +58,8 @@ export interface BackplaneSink {
   control(from: InstanceId, message: Uint8Array): void;
   /** The broker can be reached, and all subscriptions are live again. */
   up(): void;
-  down(reason: string): void;
+  /** @param silentFor milliseconds for which the broker had given no sign of life by then; default 0. Readiness counts from its last sign. */
+  down(reason: string, silentFor?: number): void;
   /** Publications on these channels (undefined: all) may have been missed: the hub checks their heads. */
   suspect(channels?: readonly string[]): void;
 }

@@ -457,11 +457,11 @@ export class Hub<ChannelMap extends object = Record<string, unknown>, Methods ex
       up: () => {
         this.#up();
       },
-      down: (reason) => {
+      down: (reason, silentFor = 0) => {
         const { state, since } = this.#backplane;
         if (state === "up") log("warn", "the backplane is down", { reason });
         // Told again with a newer reason: it is down since the first.
-        this.#backplane = { state: "down", since: state === "up" ? this.#core.clock.now() : since, reason };
+        this.#backplane = { state: "down", since: state === "up" ? this.#core.clock.now() - silentFor : since, reason };
         this.#core.presence.down();
       },
       suspect: (names) => {

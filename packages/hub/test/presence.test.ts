@@ -148,6 +148,21 @@ describe("presence", () => {
     expect(Object.fromEntries(seen(watcher))).toEqual({ "user:bob": 1, "user:watcher": 1 });
   });
 
+  test("an answer that was lost is asked for again, also when it would have said: nobody", async () => {
+    const line = cuttable();
+    const [one, two] = [await hubOf({ wrap: line.wrap }), await hubOf()];
+    await world.clock.advance(1000);
+    expect(one.instances()).toHaveLength(2);
+    // It hears the question, and its answer never arrives.
+    line.cut = true;
+    const watcher = await enter(two, "watcher");
+    await world.clock.advance(600);
+    expect(watcher.of("members").at(-1)?.stale).toBe(true);
+    line.cut = false;
+    await world.clock.advance(6000);
+    expect(watcher.of("members").at(-1)?.stale).toBeUndefined();
+  });
+
   test("an instance that dies is stale first, and its members leave when its lease is over", async () => {
     const line = cuttable();
     const [one, two] = [await hubOf({ wrap: line.wrap }), await hubOf()];

@@ -183,7 +183,8 @@ export class Presence {
       case "digest":
         if (!sameDigest(message.wants, digestOf(this.#wantedBy.get(from) ?? [])))
           this.#core.control.send({ type: "again" }, from);
-        if (!sameDigest(message.has, digestOf(this.#have(from)))) this.#wantAll(from);
+        // An answer that is still awaited was lost, as likely as not: that one, and the question, may have been of nobody.
+        if (this.#awaits(from) || !sameDigest(message.has, digestOf(this.#have(from)))) this.#wantAll(from);
         return;
       default:
         this.#core.log("debug", "a control message is not for presence", { type: message.type });
@@ -227,6 +228,11 @@ export class Presence {
       });
     }
     this.#wanting.add(name);
+  }
+
+  #awaits(peer: InstanceId): boolean {
+    for (const { awaiting } of this.#channels.values()) if (awaiting.has(peer)) return true;
+    return false;
   }
 
   #wantAll(peer: InstanceId): void {

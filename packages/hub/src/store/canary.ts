@@ -5,15 +5,15 @@ const canaryWithin = 2500;
 /** Sends something to itself through the broker, again and again, and says when it does not come back: connected is not yet hearing. */
 export class Canary {
   readonly #send: (mark: string) => Promise<unknown>;
-  readonly #silent: (reason: string) => void;
+  readonly #silent: (reason: string, silentFor: number) => void;
   #sent = 0;
   #heard = 0;
   #due = 0;
   #waitingSince = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param send publishes the mark to whatever ends in `heard`. @param silent is called once. */
-  constructor(send: (mark: string) => Promise<unknown>, silent: (reason: string) => void) {
+  /** @param send publishes the mark to whatever ends in `heard`. @param silent is called once, with the milliseconds since the last sign of life. */
+  constructor(send: (mark: string) => Promise<unknown>, silent: (reason: string, silentFor: number) => void) {
     this.#send = send;
     this.#silent = silent;
   }
@@ -36,7 +36,8 @@ export class Canary {
     if (this.#due !== 0) this.#waitingSince = Math.min(now, this.#waitingSince + Math.max(0, now - this.#due));
     if (this.#heard === this.#sent) this.#waitingSince = now;
     else if (now - this.#waitingSince > canaryWithin) {
-      this.#silent(`it delivered nothing for ${Math.round(now - this.#waitingSince)} ms`);
+      const silentFor = Math.round(now - this.#waitingSince);
+      this.#silent(`it delivered nothing for ${silentFor} ms`, silentFor);
       return;
     }
     this.#sent++;

@@ -3,7 +3,8 @@ const backoff = { first: 50, most: 2000 };
 
 export interface ReconnectorEvents {
   up(): void;
-  down(reason: string): void;
+  /** @param silentFor as `BackplaneSink.down` has it. */
+  down(reason: string, silentFor?: number): void;
 }
 
 /** Keeps a connection: makes it, and makes it again when it broke, until it is closed. Says `up` and `down` in turns. */
@@ -37,10 +38,10 @@ export class Reconnector {
   }
 
   /** The connection is of no use any more. */
-  broken(reason: string): void {
+  broken(reason: string, silentFor?: number): void {
     if (this.#closed || !this.#up) return;
     this.#up = false;
-    this.#events.down(reason);
+    this.#events.down(reason, silentFor);
     void this.#repair();
   }
 
