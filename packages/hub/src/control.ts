@@ -135,7 +135,9 @@ export class Control {
         return;
       }
       default:
-        this.#core.presence.received(from, message);
+        // From somebody whose beat was lost, or whose lease is over: without a lease, nothing would ever end what it says.
+        // Its next beat makes it known, and what it has is asked for then.
+        if (this.peers.has(from)) this.#core.presence.received(from, message);
     }
   }
 

@@ -25,6 +25,10 @@ export class Peers {
     return known.incarnation === incarnation ? "known" : "replaced";
   }
 
+  has(instance: InstanceId): boolean {
+    return this.#known.has(instance);
+  }
+
   forget(instance: InstanceId): void {
     this.#known.delete(instance);
   }
