@@ -40,20 +40,21 @@ export class ComposedBackplane implements Backplane {
       control: () => undefined,
       suspect: (channels) => sink.suspect(channels),
       up: () => this.#is("store", ""),
-      down: (reason) => this.#is("store", reason),
+      down: (reason, silentFor) => this.#is("store", reason, silentFor),
     });
     try {
       await this.#relay.start(instance, {
         publication: (channel, { data }) => {
           const item = readAnnouncement(data);
           // Somebody else's message, or a newer version's: whatever it was about, the store knows.
-          if (item === undefined) sink.suspect([channel]);
+          // And where offsets have holes, only the store knows what came before it.
+          if (item === undefined || (item.offset > 0 && !this.can.contiguous)) sink.suspect([channel]);
           else sink.publication(channel, item);
         },
         control: (from, message) => sink.control(from, message),
         suspect: (channels) => sink.suspect(channels),
         up: () => this.#is("relay", ""),
-        down: (reason) => this.#is("relay", reason),
+        down: (reason, silentFor) => this.#is("relay", reason, silentFor),
       });
     } catch (error) {
       await this.#store.close();
@@ -62,7 +63,7 @@ export class ComposedBackplane implements Backplane {
   }
 
   /** Up when both are; every change of one that does not change the whole is kept to itself. */
-  #is(part: "relay" | "store", reason: string): void {
+  #is(part: "relay" | "store", reason: string, silentFor?: number): void {
     this.#states[part] = reason;
     const down = this.#states.relay || this.#states.store;
     if (down === "" && !this.#up) {
@@ -70,7 +71,7 @@ export class ComposedBackplane implements Backplane {
       this.#sink?.up();
     } else if (down !== "" && this.#up) {
       this.#up = false;
-      this.#sink?.down(down);
+      this.#sink?.down(down, silentFor);
     }
   }
 

@@ -70,7 +70,7 @@ export class PostgresBackplane implements Backplane {
     this.#fetcher = new Fetcher(this.#settings.schema, sink, instance, [controlName(), controlName(instance)]);
     this.#reconnector = new Reconnector(() => this.#connect(), {
       up: () => sink.up(),
-      down: (reason) => sink.down(`PostgreSQL at ${this.#settings.where}: ${reason}`),
+      down: (reason, silentFor) => sink.down(`PostgreSQL at ${this.#settings.where}: ${reason}`, silentFor),
     });
     this.#driver = await loadDriver();
     await this.#reconnector.start();
@@ -81,8 +81,8 @@ export class PostgresBackplane implements Backplane {
     const [fetcher, reconnector] = [this.#fetcher, this.#reconnector];
     if (this.#driver === undefined || fetcher === undefined || reconnector === undefined) return;
     const session = await Session.open(this.#driver, this.#settings, this.#instance, {
-      broken: (broken, reason) => {
-        if (this.#session === broken) reconnector.broken(reason);
+      broken: (broken, reason, silentFor) => {
+        if (this.#session === broken) reconnector.broken(reason, silentFor);
       },
       hint: (payload) => fetcher.hint(payload),
     });

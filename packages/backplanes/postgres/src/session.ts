@@ -11,7 +11,7 @@ const connectWithin = 3000;
 
 export interface SessionEvents {
   /** The connections are of no use any more; called once, never by `close`. */
-  broken(session: Session, reason: string): void;
+  broken(session: Session, reason: string, silentFor?: number): void;
   hint(payload: string): void;
 }
 
@@ -83,7 +83,7 @@ export class Session {
     this.#events = events;
     this.#canary = new Canary(
       (mark) => this.#fly(settings, mark),
-      (reason) => this.break(reason),
+      (reason, silentFor) => this.break(reason, silentFor),
     );
   }
 
@@ -105,15 +105,16 @@ export class Session {
     const now = performance.now();
     const stalled = Math.max(...this.#connections().map((connection) => connection.stalledFor(now)));
     // The server ends a statement that takes too long, and says so: a connection without any answer after that has none to give.
-    if (stalled > statementWithin(settings) + 1000) this.break(`it did not answer for ${Math.round(stalled)} ms`);
+    if (stalled > statementWithin(settings) + 1000)
+      this.break(`it did not answer for ${Math.round(stalled)} ms`, Math.round(stalled));
     const sql = "select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)";
     await this.#listener.query(sql, [this.#canaryName, mark]);
   }
 
-  break(reason: string): void {
+  break(reason: string, silentFor?: number): void {
     if (this.#over) return;
     this.destroy();
-    this.#events.broken(this, reason);
+    this.#events.broken(this, reason, silentFor);
   }
 
   destroy(): void {

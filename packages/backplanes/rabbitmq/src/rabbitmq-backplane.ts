@@ -49,7 +49,7 @@ export class RabbitmqBackplane implements Backplane {
     this.#sink = sink;
     this.#reconnector = new Reconnector(() => this.#connect(), {
       up: () => sink.up(),
-      down: (reason) => sink.down(`RabbitMQ at ${this.#settings.where}: ${reason}`),
+      down: (reason, silentFor) => sink.down(`RabbitMQ at ${this.#settings.where}: ${reason}`, silentFor),
     });
     this.#driver = await loadDriver();
     await this.#reconnector.start();
@@ -59,8 +59,8 @@ export class RabbitmqBackplane implements Backplane {
     if (this.#driver === undefined || this.#reconnector === undefined) return;
     const reconnector = this.#reconnector;
     const session = await Session.open(this.#driver, this.#settings, this.#instance, {
-      broken: (broken, reason) => {
-        if (this.#session === broken) reconnector.broken(reason);
+      broken: (broken, reason, silentFor) => {
+        if (this.#session === broken) reconnector.broken(reason, silentFor);
       },
       message: (routingKey, body) => this.#receive(routingKey, body),
     });

@@ -26,7 +26,7 @@ const connectWithin = 3000;
 
 export interface SessionEvents {
   /** The connections are of no use any more; called once, never by `close`. */
-  broken(session: Session, reason: string): void;
+  broken(session: Session, reason: string, silentFor?: number): void;
   message(routingKey: string, body: Buffer): void;
 }
 
@@ -119,7 +119,7 @@ export class Session {
     this.#events = events;
     this.#canary = new Canary(
       (mark) => this.publish(this.#canaryKey, Buffer.from(mark)),
-      (reason) => this.break(reason),
+      (reason, silentFor) => this.break(reason, silentFor),
     );
   }
 
@@ -157,10 +157,10 @@ export class Session {
     return this.#publisher.basicPublish({ exchange: this.#settings.exchange, routingKey }, body);
   }
 
-  break(reason: string): void {
+  break(reason: string, silentFor?: number): void {
     if (this.#over) return;
     this.#end();
-    this.#events.broken(this, reason);
+    this.#events.broken(this, reason, silentFor);
   }
 
   /** What was published is answered by now: the queue goes with its connection, and the exchange with the last queue. */

@@ -62,7 +62,7 @@ export class RedisBackplane implements Backplane {
     this.#driver = await loadDriver();
     const servers = new Servers(this.#driver, this.#target, instance, this.#names, {
       up: () => sink.up(),
-      down: (reason) => sink.down(reason),
+      down: (reason, silentFor) => sink.down(reason, silentFor),
       suspect: (channels) => sink.suspect(channels.map((channel) => this.#names.channelOf(channel))),
       announcement: (payload, pubSubChannel) => {
         const channel = this.#names.channelOf(pubSubChannel.toString());

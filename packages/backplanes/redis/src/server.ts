@@ -16,7 +16,7 @@ export interface ServerInfo {
 
 export interface ServerEvents {
   /** The connections are of no use any more; called once, never by `close`. */
-  broken(server: RedisServer, reason: string): void;
+  broken(server: RedisServer, reason: string, silentFor?: number): void;
   message(payload: Buffer, channel: Buffer): void;
   control(payload: Buffer): void;
   /** The server itself ended a subscription: its slot moved. */
@@ -133,7 +133,7 @@ export class RedisServer {
     before?.canary.stop();
     const canary = new Canary(
       (mark) => this.commands.sendCommand(["SPUBLISH", channel, mark]),
-      (reason) => this.break(reason),
+      (reason, silentFor) => this.break(reason, silentFor),
     );
     this.#watched = { channel, canary };
     await this.#subscriptions.sSubscribe(channel, (mark) => canary.heard(mark), false);
@@ -143,10 +143,10 @@ export class RedisServer {
   }
 
   /** The first failure ends both connections: half a server is harder to reason about than none. */
-  break(reason: string): void {
+  break(reason: string, silentFor?: number): void {
     if (this.#over) return;
     this.#end();
-    this.#events.broken(this, reason);
+    this.#events.broken(this, reason, silentFor);
   }
 
   /** Resolves when commands that were sent are answered, at most after `ms`. */

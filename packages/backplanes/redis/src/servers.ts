@@ -15,7 +15,7 @@ const backoff = { first: 50, most: 2000 };
 /** What the servers report. Calls never overlap `start`. */
 export interface ServersEvents {
   up(): void;
-  down(reason: string): void;
+  down(reason: string, silentFor?: number): void;
   suspect(channels: readonly string[]): void;
   announcement(payload: Buffer, pubSubChannel: Buffer): void;
   control(payload: Buffer): void;
@@ -166,17 +166,17 @@ export class Servers {
     void this.#repair();
   }
 
-  #broken(server: RedisServer, reason: string): void {
+  #broken(server: RedisServer, reason: string, silentFor?: number): void {
     if (this.#servers.get(server.name) === server) this.#servers.delete(server.name);
     if (this.#closed) return;
-    this.#fall(`Redis at ${server.name}: ${reason}`);
+    this.#fall(`Redis at ${server.name}: ${reason}`, silentFor);
     void this.#repair();
   }
 
-  #fall(reason: string): void {
+  #fall(reason: string, silentFor?: number): void {
     if (!this.#up) return;
     this.#up = false;
-    this.#events.down(reason);
+    this.#events.down(reason, silentFor);
   }
 
   async #repair(): Promise<void> {
@@ -298,7 +298,7 @@ export class Servers {
         deadline: connectDeadline,
       },
       {
-        broken: (server, reason) => this.#broken(server, reason),
+        broken: (server, reason, silentFor) => this.#broken(server, reason, silentFor),
         message: (payload, channel) => this.#events.announcement(payload, channel),
         control: (payload) => this.#events.control(payload),
         moved: (server, channel) => this.#moved(server, channel),
