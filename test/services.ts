@@ -6,6 +6,7 @@
  * | redis    | `ZURUF_TEST_REDIS_URL`     | `redis-server`, or Debian's package of that name     |
  * | postgres | `ZURUF_TEST_POSTGRES_URL`  | `/usr/lib/postgresql/<newest>/bin`, or `postgresql`  |
  * | chromium | `ZURUF_CHROMIUM` (a file)  | `/usr/bin/chromium`, or Debian's package (not started: tests do) |
+ * | openssl  | `ZURUF_OPENSSL` (a file)   | `/usr/bin/openssl`, or Debian's package (tests make certificates with it) |
  * | rabbitmq | `ZURUF_TEST_RABBITMQ_URL`  | Debian's `rabbitmq-server`                           |
  * | nats     | `ZURUF_TEST_NATS_URL`      | Debian's `nats-server`                               |
  *
@@ -29,6 +30,7 @@ export const serviceVariables = {
   redis: "ZURUF_TEST_REDIS_URL",
   postgres: "ZURUF_TEST_POSTGRES_URL",
   chromium: "ZURUF_CHROMIUM",
+  openssl: "ZURUF_OPENSSL",
   rabbitmq: "ZURUF_TEST_RABBITMQ_URL",
   nats: "ZURUF_TEST_NATS_URL",
 } as const satisfies Record<ProgramName, string>;
@@ -50,6 +52,7 @@ const starters: Record<ProgramName, (program: string) => Promise<Started>> = {
   redis: startRedis,
   postgres: startPostgres,
   chromium: (program) => Promise.resolve({ value: program }),
+  openssl: (program) => Promise.resolve({ value: program }),
   rabbitmq: startRabbitmq,
   nats: startNats,
 };
