@@ -1,7 +1,15 @@
-import { type PacketOf, payloadValue, toPayload, ZurufError } from "@zuruf/protocol";
+import {
+  type CallMap,
+  type CallName,
+  type DataIn,
+  type DataOut,
+  type PacketOf,
+  payloadValue,
+  toPayload,
+  ZurufError,
+} from "@zuruf/protocol";
 import { type AnyClient, ClientCore } from "./client.ts";
 import type { Off } from "./emitter.ts";
-import type { CallMap, CallName, DataIn, DataOut } from "./typed.ts";
 
 export interface CallOptions {
   /** Milliseconds for the answer, 1–60 000. Default 10 000. */

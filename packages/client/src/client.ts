@@ -1,4 +1,6 @@
 import {
+  type ChannelName,
+  type DataOf,
   isChannelName,
   type Packet,
   type PacketOf,
@@ -17,7 +19,6 @@ import { settle, type ClientOptions, type Settings } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { Refresh } from "./refresh.ts";
 import { webSocketUrl } from "./transport.ts";
-import type { ChannelName, DataOf } from "./typed.ts";
 import { onWake } from "./wake.ts";
 
 export type ClientState = "disconnected" | "connecting" | "connected";

@@ -12,7 +12,7 @@ export function createClient<Channels extends object = Record<string, unknown>>(
   return new ClientCore(url, options);
 }
 
-export { ZurufError } from "@zuruf/protocol";
+export { type ChannelName, type DataOf, ZurufError } from "@zuruf/protocol";
 export type {
   Channel,
   ChannelEvents,
@@ -27,4 +27,3 @@ export type { Off } from "./emitter.ts";
 export type { ClientOptions } from "./options.ts";
 export type { Position, Publication } from "./publication.ts";
 export type { Transport, TransportFactory } from "./transport.ts";
-export type { ChannelName, DataOf } from "./typed.ts";

@@ -1,3 +1,4 @@
+import type { CallMap, ChannelName, DataOf } from "@zuruf/protocol";
 import { type Calls, calls } from "./calls.ts";
 import { type Channel as CoreChannel, type ChannelHost, ClientChannel } from "./channel.ts";
 import { type Client as CoreClient, ClientCore, type ClientEvents } from "./client.ts";
@@ -7,7 +8,6 @@ import { publications } from "./iterate.ts";
 import type { ClientOptions } from "./options.ts";
 import { presence, type Presence } from "./presence/index.ts";
 import type { Publication } from "./publication.ts";
-import type { CallMap, ChannelName, DataOf } from "./typed.ts";
 
 /** A named stream, with its presence. `client.channel(name)` gives the same object each time. `for await` gives its publications (`publications` says how). */
 export interface Channel<Data = unknown> extends CoreChannel<Data>, AsyncIterable<Publication<Data>> {
@@ -65,7 +65,7 @@ export function createClient<
   return new FullClient(url, options) as unknown as Client<Channels, Remote, Local>;
 }
 
-export { ZurufError } from "@zuruf/protocol";
+export { type CallMap, type ChannelName, type DataOf, ZurufError } from "@zuruf/protocol";
 export type { CallOptions } from "./calls.ts";
 export type {
   ChannelEvents,
@@ -83,4 +83,3 @@ export type { ClientOptions } from "./options.ts";
 export type { Member, MemberConnection, Presence, PresenceCount, PresenceEvents } from "./presence/index.ts";
 export type { Position, Publication } from "./publication.ts";
 export type { Transport, TransportFactory } from "./transport.ts";
-export type { CallMap, ChannelName, DataOf } from "./typed.ts";
