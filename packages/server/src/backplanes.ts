@@ -9,6 +9,8 @@ interface BackplaneKind {
   readonly packages: string;
   /** Loads its package only now, so that nobody needs the drivers of backplanes that they do not use. */
   open(url: string): Promise<Backplane>;
+  /** The same without a store, where it has one that can be left out. */
+  relay?(url: string): Promise<Backplane>;
 }
 
 /** Every backplane with a broker: one entry adds one. */
@@ -32,6 +34,7 @@ const kinds: readonly BackplaneKind[] = [
     schemes: ["nats", "tls"],
     packages: "@zuruf/nats @nats-io/transport-node",
     open: async (url) => (await import("@zuruf/nats")).nats(url),
+    relay: async (url) => (await import("@zuruf/nats")).nats(url, { history: false }),
   },
 ];
 
@@ -59,8 +62,12 @@ export async function openBackplane(name: string): Promise<Backplane> {
   const [relay, store] = knowsBackplane(name) ? partsOf(name) : [];
   if (relay !== undefined && store !== undefined) {
     const { compose } = await import("@zuruf/compose");
-    return compose({ relay: await openBackplane(relay), store: await openBackplane(store) });
+    return compose({ relay: await openOne(relay, "relay"), store: await openOne(store, "open") });
   }
+  return openOne(name, "open");
+}
+
+async function openOne(name: string, as: "open" | "relay"): Promise<Backplane> {
   const kind = kindOf(name);
   if (kind === undefined)
     throw new ServerError(
@@ -68,7 +75,7 @@ export async function openBackplane(name: string): Promise<Backplane> {
       `backplane: expected memory or a URL that starts with ${backplaneNames()}, got ${redact(name)}`,
     );
   try {
-    return await kind.open(name);
+    return await (as === "relay" && kind.relay !== undefined ? kind.relay(name) : kind.open(name));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_MODULE_NOT_FOUND")
       throw new ServerError(

@@ -21,7 +21,8 @@ describe("backplanes by URL", () => {
   });
 
   test("a relay and a store are composed: it keeps what the store keeps", async () => {
-    expect((await openBackplane("nats://h")).can.history).toBe(false);
+    expect((await openBackplane("amqp://h")).can.history).toBe(false);
+    expect((await openBackplane("nats://h")).can).toMatchObject({ history: true, contiguous: false });
     expect((await openBackplane("nats://h+redis://h")).can).toMatchObject({ history: true, contiguous: true });
     await expect(openBackplane("nats://h+mysql://h")).rejects.toMatchObject({ code: "backplaneFailed" });
     await expect(openBackplane("redis://h+redis://h/x")).rejects.toMatchObject({ code: "backplaneFailed" });

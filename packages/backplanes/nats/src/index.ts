@@ -2,11 +2,12 @@ import { NatsBackplane } from "./nats-backplane.ts";
 import type { NatsOptions } from "./options.ts";
 
 export type { NatsBackplane } from "./nats-backplane.ts";
-export type { NatsOptions } from "./options.ts";
+export type { NatsHistoryOptions, NatsOptions } from "./options.ts";
 
 /**
- * A backplane on core NATS ≥ 2.9 that announces and keeps no history: `compose({ relay: nats(url), store })` gives it a store.
- * Needs the package `@nats-io/transport-node`. Publications are at most as large as the server's `max_payload` (1 MB by default).
+ * A backplane on NATS ≥ 2.9: core NATS announces and JetStream keeps the logs. With `history: false` it needs no JetStream and keeps nothing:
+ * `compose({ relay: nats(url, { history: false }), store })` gives it another store.
+ * Needs the package `@nats-io/transport-node`. Publications are at most as large as the server's `max_payload` (1 MB by default), with 1 KB of it for headers.
  *
  * URLs: `nats://[user:password@]host[:4222],host…`, `tls://…`.
  * @throws `BackplaneError` `unusable` when the URL or an option cannot be read. Nothing is connected before `start`.

@@ -7,23 +7,44 @@ import {
   type InstanceId,
   type Position,
   type PublishOptions,
+  type Retention,
 } from "@zuruf/hub";
-import { Deadlines, readControl, Reconnector, writeControl } from "@zuruf/hub/store";
+import { Deadlines, readControl, readOffset, Reconnector, writeControl } from "@zuruf/hub/store";
+import type { Msg } from "@nats-io/transport-node";
+import { Epochs } from "./epochs.ts";
+import { headHeader, JetStream, JetStreamError } from "./jetstream.ts";
+import { Log } from "./log.ts";
 import { readSettings, type NatsOptions, type Settings } from "./options.ts";
 import { loadDriver, Session, type Driver } from "./session.ts";
+import { Subjects } from "./subjects.ts";
+import { Trimmer, type Store } from "./trimmer.ts";
 
 /** Bytes of publications that may wait for NATS; beyond, publications are refused at once. */
 const mostBytesInFlight = 64 * 1024 * 1024;
 
-/** A relay: it announces and keeps nothing. `compose` gives it a store. One subject per channel, so that nothing comes without interest. */
+/** A channel that somebody here is subscribed to. */
+interface Interest {
+  readonly channel: string;
+  /** The last marker in its log, and the head that it stands for. */
+  marker?: { readonly seq: number; readonly head: number };
+}
+
+/**
+ * Core NATS announces, and JetStream keeps the logs: a publication with history is one request, which JetStream appends and announces itself ("republish"),
+ * naming the sequence and the one before it in the channel. One subject per channel, so that nothing comes without interest.
+ */
 export class NatsBackplane implements Backplane {
-  readonly can = { history: false, contiguous: false, idempotent: false } as const;
+  readonly can: Backplane["can"];
   readonly #settings: Settings;
+  readonly #subjects: Subjects;
   readonly #deadlines: Deadlines;
-  /** Channels by their subject: names may hold what a subject cannot (`.`, `*`, `>`), so they travel in base64url. */
-  readonly #interest = new Map<string, string>();
+  readonly #epochs: Epochs;
+  readonly #trimmer: Trimmer;
+  /** By the subject of announcements. */
+  readonly #interest = new Map<string, Interest>();
   #driver: Driver | undefined;
   #session: Session | undefined;
+  #store: Store | undefined;
   #reconnector: Reconnector | undefined;
   #sink: BackplaneSink | undefined;
   #instance: InstanceId = "";
@@ -31,7 +52,12 @@ export class NatsBackplane implements Backplane {
 
   constructor(url: string, options: NatsOptions) {
     this.#settings = readSettings(url, options);
+    this.#subjects = new Subjects(this.#settings.prefix);
+    this.#epochs = new Epochs(this.#subjects.epochs);
+    this.#trimmer = new Trimmer(this.#subjects, () => (this.#session?.live === true ? this.#store : undefined));
     this.#deadlines = new Deadlines(this.#settings.deadline);
+    const history = this.#settings.stream !== undefined;
+    this.can = { history, contiguous: false, idempotent: history };
   }
 
   async start(instance: InstanceId, sink: BackplaneSink): Promise<void> {
@@ -41,7 +67,7 @@ export class NatsBackplane implements Backplane {
     this.#sink = sink;
     this.#reconnector = new Reconnector(() => this.#connect(), {
       up: () => sink.up(),
-      down: (reason) => sink.down(`NATS at ${this.#settings.where}: ${reason}`),
+      down: (reason, silentFor) => sink.down(`NATS at ${this.#settings.where}: ${reason}`, silentFor),
     });
     this.#driver = await loadDriver();
     await this.#reconnector.start();
@@ -50,16 +76,27 @@ export class NatsBackplane implements Backplane {
   async #connect(): Promise<void> {
     if (this.#driver === undefined || this.#reconnector === undefined) return;
     const reconnector = this.#reconnector;
-    const session = await Session.open(this.#driver, this.#settings, this.#instance, {
-      broken: (broken, reason) => {
-        if (this.#session === broken) reconnector.broken(reason);
+    const { stream, where } = this.#settings;
+    const session = await Session.open(this.#driver, this.#settings, this.#subjects, this.#instance, {
+      broken: (broken, reason, silentFor) => {
+        if (this.#session === broken) reconnector.broken(reason, silentFor);
       },
-      message: (subject, data) => this.#receive(subject, data),
+      message: (message) => this.#receive(message),
     });
     this.#session = session;
     try {
-      const subjects = [this.#controlSubject(), this.#controlSubject(this.#instance), ...this.#interest.keys()];
+      const subjects = [this.#subjects.control(), this.#subjects.control(this.#instance), ...this.#interest.keys()];
+      if (stream !== undefined) subjects.push(this.#subjects.liveEpochs);
       await this.#limit(session.subscribe(subjects), "unavailable");
+      if (stream !== undefined) {
+        const jetstream = new JetStream(session, stream, where, this.#subjects, this.#deadlines);
+        const opened = await this.#limit(jetstream.open(), "unavailable");
+        const epoch = this.#epochs.newest;
+        await this.#limit(this.#epochs.settle(jetstream, session.serverId, opened), "unavailable");
+        if (this.#epochs.newest !== epoch) this.#forget();
+        this.#store = { jetstream, log: new Log(jetstream, this.#epochs, this.#subjects) };
+        this.#trimmer.start();
+      }
       if (!session.live || reconnector.closed) throw new Error("the connection ended");
     } catch (error) {
       await session.close(0);
@@ -67,20 +104,50 @@ export class NatsBackplane implements Backplane {
     }
   }
 
-  #receive(subject: string, data: Uint8Array): void {
-    const channel = this.#interest.get(subject);
-    if (channel !== undefined) this.#sink?.publication(channel, { epoch: "", offset: 0, data });
-    else if (subject.startsWith(`${this.#settings.prefix}.control.`)) {
+  #receive({ subject, data, headers }: Msg): void {
+    const interest = this.#interest.get(subject);
+    if (interest !== undefined) {
+      const seq = headers?.get("Nats-Sequence") ?? "";
+      if (seq === "") this.#sink?.publication(interest.channel, { epoch: "", offset: 0, data });
+      else if (headers !== undefined) this.#stored(interest, readOffset(seq), headers, data);
+    } else if (subject === this.#subjects.liveEpochs) {
+      // Somebody saw the store live another life, or made the stream anew.
+      if (!this.#epochs.adopt(data)) return;
+      this.#forget();
+      if (this.#reconnector?.up === true) this.#sink?.suspect();
+    } else {
       const control = readControl(data);
       if (control !== undefined && control.from !== this.#instance) this.#sink?.control(control.from, control.message);
     }
   }
 
+  /** Sequences of before may be given out again: nothing that was noted by them holds. */
+  #forget(): void {
+    this.#trimmer.forget();
+    this.#store?.log.forget();
+    for (const interest of this.#interest.values()) delete interest.marker;
+  }
+
+  /** JetStream appended this to a log. */
+  #stored(interest: Interest, seq: number | undefined, headers: NonNullable<Msg["headers"]>, data: Uint8Array): void {
+    const { stream } = this.#settings;
+    if (stream === undefined || headers.get("Nats-Stream") !== stream.name) return;
+    const last = readOffset(headers.get("Nats-Last-Sequence"));
+    const head = headers.get(headHeader);
+    if (seq === undefined || last === undefined) this.#sink?.suspect([interest.channel]);
+    else if (head !== "") interest.marker = { seq, head: readOffset(head) ?? 0 };
+    else {
+      const previous = interest.marker?.seq === last ? interest.marker.head : last;
+      this.#sink?.publication(interest.channel, { epoch: this.#epochs.at(seq), offset: seq, data, previous });
+    }
+  }
+
   async subscribe(channels: readonly string[]): Promise<void> {
     const session = this.#connected("unavailable");
-    const subjects = channels.map((channel) => this.#subjectOf(channel));
+    const subjects = channels.map((channel) => this.#subjects.live(channel));
     const fresh = subjects.filter((subject) => !this.#interest.has(subject));
-    for (const [i, subject] of subjects.entries()) this.#interest.set(subject, channels[i] ?? "");
+    for (const [i, subject] of subjects.entries())
+      if (!this.#interest.has(subject)) this.#interest.set(subject, { channel: channels[i] ?? "" });
     try {
       await this.#limit(session.subscribe(subjects), "unavailable");
     } catch (error) {
@@ -92,56 +159,66 @@ export class NatsBackplane implements Backplane {
 
   async unsubscribe(channels: readonly string[]): Promise<void> {
     if (this.#reconnector === undefined || this.#reconnector.closed) throw closed();
-    const subjects = channels.map((channel) => this.#subjectOf(channel));
+    const subjects = channels.map((channel) => this.#subjects.live(channel));
     for (const subject of subjects) this.#interest.delete(subject);
+    this.#store?.log.forget(channels);
     if (this.#session?.live === true) this.#session.unsubscribe(subjects);
   }
 
-  async publish(channel: string, data: Uint8Array, { retention }: PublishOptions): Promise<Position | undefined> {
+  async publish(channel: string, data: Uint8Array, options: PublishOptions): Promise<Position | undefined> {
     const session = this.#connected("notStored");
-    if (retention !== undefined)
-      throw new BackplaneError(
-        "notStored",
-        "NATS keeps no history here: give it a store with compose({ relay, store })",
-      );
+    if (options.retention !== undefined && this.#store === undefined) throw withoutHistory("notStored");
     if (this.#inFlight + data.byteLength > mostBytesInFlight)
       throw new BackplaneError("notStored", "too many publications wait for NATS: publish slower, or later");
     this.#inFlight += data.byteLength;
     try {
-      await this.#limit(session.publish(this.#subjectOf(channel), data), "unknown");
+      if (options.retention !== undefined && this.#store !== undefined)
+        return await this.#limit(this.#append(this.#store, channel, data, options.retention, options.key), "unknown");
+      await this.#limit(session.publish(this.#subjects.live(channel), data), "unknown");
       return undefined;
     } finally {
       this.#inFlight -= data.byteLength;
     }
   }
 
-  async heads(): Promise<Map<string, Position>> {
-    this.#connected("unavailable");
-    throw withoutHistory();
+  async #append(
+    { log }: Store,
+    channel: string,
+    data: Uint8Array,
+    retention: Retention,
+    key: string | undefined,
+  ): Promise<Position> {
+    const position = await log.append(channel, data, retention, key);
+    this.#trimmer.published(channel, position.offset, data.byteLength, retention);
+    return position;
   }
-  async history(): Promise<HistoryPage> {
+
+  async heads(channels: readonly string[]): Promise<Map<string, Position>> {
     this.#connected("unavailable");
-    throw withoutHistory();
+    if (this.#store === undefined) throw withoutHistory("unusable");
+    return this.#limit(this.#store.log.heads(channels), "unavailable");
+  }
+
+  async history(channel: string, range: Parameters<Backplane["history"]>[1]): Promise<HistoryPage> {
+    this.#connected("unavailable");
+    if (this.#store === undefined) throw withoutHistory("unusable");
+    return this.#limit(this.#store.log.history(channel, range), "unavailable");
   }
 
   async control(message: Uint8Array, to?: InstanceId): Promise<void> {
     const session = this.#connected("unavailable");
-    await this.#limit(session.publish(this.#controlSubject(to), writeControl(this.#instance, message)), "unavailable");
+    await this.#limit(
+      session.publish(this.#subjects.control(to), writeControl(this.#instance, message)),
+      "unavailable",
+    );
   }
 
   async close(): Promise<void> {
     if (this.#reconnector?.closed !== false) return;
     this.#reconnector.close();
+    this.#trimmer.close();
     await this.#session?.close(this.#settings.deadline);
     this.#deadlines.close();
-  }
-
-  #subjectOf(channel: string): string {
-    return `${this.#settings.prefix}.channel.${Buffer.from(channel).toString("base64url")}`;
-  }
-  #controlSubject(instance?: InstanceId): string {
-    const to = instance === undefined ? "all" : `to.${Buffer.from(instance).toString("base64url")}`;
-    return `${this.#settings.prefix}.control.${to}`;
   }
 
   #connected(code: BackplaneErrorCode): Session {
@@ -159,10 +236,14 @@ export class NatsBackplane implements Backplane {
       );
     } catch (error) {
       if (error instanceof BackplaneError) throw error;
-      // The driver refuses what is larger than the server's max_payload before it sends anything.
-      const unsent = error instanceof Error && error.name === "InvalidArgumentError" && code === "unknown";
       const message = error instanceof Error ? error.message : String(error);
-      throw new BackplaneError(unsent ? "notStored" : code, `NATS at ${this.#settings.where}: ${message}`, error);
+      // A stream that is gone is made again, and its epochs with it.
+      if (error instanceof JetStreamError && (error.isNoStream || error.code === 503)) this.#session?.break(message);
+      // JetStream said no, or the driver did: it refuses what is larger than the server's max_payload before it sends anything.
+      const unsent =
+        error instanceof JetStreamError || (error instanceof Error && error.name === "InvalidArgumentError");
+      const told = unsent && code === "unknown" ? "notStored" : code;
+      throw new BackplaneError(told, `NATS at ${this.#settings.where}: ${message}`, error);
     }
   }
 }
@@ -170,6 +251,9 @@ export class NatsBackplane implements Backplane {
 function closed(): BackplaneError {
   return new BackplaneError("closed", "the NATS backplane is closed, or was not started");
 }
-function withoutHistory(): BackplaneError {
-  return new BackplaneError("unusable", "NATS keeps no history here: give it a store with compose({ relay, store })");
+function withoutHistory(code: BackplaneErrorCode): BackplaneError {
+  return new BackplaneError(
+    code,
+    "this NATS backplane keeps no history: leave out history: false, or compose it with a store",
+  );
 }

@@ -1,6 +1,22 @@
 import { BackplaneError } from "@zuruf/hub";
 
+/** Where JetStream keeps the logs: one stream for all channels of a prefix, made when there is none. */
+export interface NatsHistoryOptions {
+  /** The stream's name; default: the prefix. */
+  readonly stream?: string;
+  /** Copies in a cluster, 1 to 5; default 1. With one, a server that is killed may forget what it acknowledged last. Counts when the stream is made. */
+  readonly replicas?: number;
+  /** Default `file`; `memory` ends with the server. Counts when the stream is made. */
+  readonly storage?: "file" | "memory";
+  /** Bytes of all channels together, beyond which the oldest publications go; 0, the default: no bound. Counts when the stream is made. */
+  readonly maxBytes?: number;
+  /** JetStream domain, on a leaf node; default: none. */
+  readonly domain?: string;
+}
+
 export interface NatsOptions {
+  /** Keep history in JetStream; default true. `false`: relay only, for `compose`. */
+  readonly history?: boolean | NatsHistoryOptions;
   /** First part of every subject; services that share a NATS account need different ones. Default `zuruf`; letters, digits, `_` and `-`. */
   readonly prefix?: string;
   /** Milliseconds until a call that NATS did not answer rejects; default 5,000, at least 100. */
@@ -11,6 +27,15 @@ export interface NatsOptions {
   readonly token?: string;
 }
 
+export interface StreamSettings {
+  readonly name: string;
+  readonly replicas: number;
+  readonly storage: "file" | "memory";
+  readonly maxBytes: number;
+  /** First part of the API's subjects. */
+  readonly api: string;
+}
+
 export interface Settings {
   readonly servers: readonly string[];
   readonly user: string | undefined;
@@ -19,6 +44,8 @@ export interface Settings {
   readonly tls: NonNullable<NatsOptions["tls"]> | undefined;
   readonly prefix: string;
   readonly deadline: number;
+  /** Undefined: relay only. */
+  readonly stream: StreamSettings | undefined;
   /** The servers, for messages: never the password. */
   readonly where: string;
 }
@@ -43,8 +70,22 @@ export function readSettings(url: string, options: NatsOptions): Settings {
     tls: match[1] === "tls" ? (options.tls ?? {}) : undefined,
     prefix,
     deadline,
+    stream: readStream(prefix, options.history ?? true),
     where: servers.join(","),
   };
+}
+
+function readStream(prefix: string, history: boolean | NatsHistoryOptions): StreamSettings | undefined {
+  if (history === false) return undefined;
+  const { stream = prefix, replicas = 1, storage = "file", maxBytes = 0, domain } = history === true ? {} : history;
+  const wrong = (what: string): BackplaneError => new BackplaneError("unusable", `the NATS option history.${what}`);
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(stream)) throw wrong("stream must be 1 to 64 of letters, digits, _ and -");
+  if (!Number.isInteger(replicas) || replicas < 1 || replicas > 5) throw wrong("replicas must be 1 to 5");
+  if (storage !== "file" && storage !== "memory") throw wrong("storage must be file or memory");
+  if (!Number.isSafeInteger(maxBytes) || maxBytes < 0) throw wrong("maxBytes must be a whole number, 0 for no bound");
+  if (domain !== undefined && !/^[A-Za-z0-9_-]{1,64}$/.test(domain))
+    throw wrong("domain must be 1 to 64 of letters, digits, _ and -");
+  return { name: stream, replicas, storage, maxBytes, api: domain === undefined ? "$JS.API" : `$JS.${domain}.API` };
 }
 
 function decode(text: string): string {

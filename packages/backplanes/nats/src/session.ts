@@ -1,12 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { BackplaneError } from "@zuruf/hub";
-import { Canary } from "@zuruf/hub/store";
-import type { connect, Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
+import { Canary, type Deadlines } from "@zuruf/hub/store";
+import type { connect, headers, Msg, MsgHdrs, NatsConnection, Subscription } from "@nats-io/transport-node";
 import type { Settings } from "./options.ts";
+import type { Subjects } from "./subjects.ts";
 
 /** The part of `@nats-io/transport-node` that is used here: an optional peer, loaded when the backplane starts. */
 export interface Driver {
   readonly connect: typeof connect;
+  readonly headers: typeof headers;
 }
 
 export async function loadDriver(): Promise<Driver> {
@@ -23,22 +25,41 @@ const connectWithin = 3000;
 
 export interface SessionEvents {
   /** The connection is of no use any more; called once, never by `close`. */
-  broken(session: Session, reason: string): void;
-  message(subject: string, data: Uint8Array): void;
+  broken(session: Session, reason: string, silentFor?: number): void;
+  message(message: Msg): void;
+}
+
+/** A question that was sent; `take` gets each message that comes back, and says whether it was the last. */
+interface Asked {
+  readonly subject: string;
+  readonly take: (message: Msg) => boolean;
+  readonly resolve: () => void;
+  readonly reject: (reason: Error) => void;
 }
 
 /** One connection, from connecting to the first failure; the driver never makes it anew by itself. */
 export class Session {
+  readonly #driver: Driver;
   readonly #connection: NatsConnection;
   readonly #events: SessionEvents;
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #canary: Canary;
   readonly #canarySubject: string;
   readonly #denied: Error[] = [];
+  /** By the last part of the subject on which the answers come. */
+  readonly #asked = new Map<string, Asked>();
+  readonly #answers: string;
+  #questions = 0;
   #flush: Promise<void> | undefined;
   #over = false;
 
-  static async open(driver: Driver, settings: Settings, instance: string, events: SessionEvents): Promise<Session> {
+  static async open(
+    driver: Driver,
+    settings: Settings,
+    subjects: Subjects,
+    instance: string,
+    events: SessionEvents,
+  ): Promise<Session> {
     let session: Session | undefined;
     try {
       const connection = await driver.connect({
@@ -51,7 +72,8 @@ export class Session {
         ...(settings.token === undefined ? {} : { token: settings.token }),
         ...(settings.tls === undefined ? {} : { tls: settings.tls }),
       });
-      session = new Session(connection, settings, events);
+      session = new Session(driver, connection, subjects, events);
+      session.#checkVersion(settings);
       await session.#watch();
       return session;
     } catch (error) {
@@ -60,13 +82,16 @@ export class Session {
     }
   }
 
-  private constructor(connection: NatsConnection, settings: Settings, events: SessionEvents) {
+  private constructor(driver: Driver, connection: NatsConnection, subjects: Subjects, events: SessionEvents) {
+    this.#driver = driver;
     this.#connection = connection;
     this.#events = events;
-    this.#canarySubject = `${settings.prefix}.canary.${randomBytes(8).toString("hex")}`;
+    const mark = randomBytes(8).toString("hex");
+    this.#canarySubject = subjects.canary(mark);
+    this.#answers = subjects.answers(mark);
     this.#canary = new Canary(
       (mark) => this.publish(this.#canarySubject, Buffer.from(mark)),
-      (reason) => this.break(reason),
+      (reason, silentFor) => this.break(reason, silentFor),
     );
     const ended = (reason: string): void => this.break(reason);
     connection.closed().then(
@@ -78,9 +103,24 @@ export class Session {
   get live(): boolean {
     return !this.#over;
   }
+  /** Changes with every start of the server's process. */
+  get serverId(): string {
+    return this.#connection.info?.server_id ?? "";
+  }
+
+  #checkVersion({ where }: Settings): void {
+    const { version = "" } = this.#connection.info ?? {};
+    const [major = 0, minor = 0] = version.split(".").map(Number);
+    if (!(major > 2 || (major === 2 && minor >= 9)))
+      throw new BackplaneError("unusable", `NATS at ${where} is version ${version}: 2.9 or newer is needed`);
+  }
 
   async #watch(): Promise<void> {
     this.#listen(this.#canarySubject, ({ data }) => this.#canary.heard(Buffer.from(data).toString()));
+    this.#listen(`${this.#answers}.*`, (message) =>
+      this.#answered(message.subject.slice(this.#answers.length + 1), message),
+    );
+    void this.#watchErrors();
     await withinTime(this.#connection.flush(), connectWithin);
     this.#throwDenied();
     this.#canary.start();
@@ -97,7 +137,7 @@ export class Session {
 
   /** Resolves once messages on these subjects reach this connection. */
   async subscribe(subjects: readonly string[]): Promise<void> {
-    for (const subject of subjects) this.#listen(subject, ({ data }) => this.#events.message(subject, data));
+    for (const subject of subjects) this.#listen(subject, (message) => this.#events.message(message));
     await this.#connection.flush();
     this.#throwDenied();
   }
@@ -115,6 +155,102 @@ export class Session {
     if (denied !== undefined) throw denied;
   }
 
+  /** What the server forbids to publish, it says aside; whoever waits for an answer to it waits in vain. */
+  async #watchErrors(): Promise<void> {
+    for await (const status of this.#connection.status()) {
+      if (status.type !== "error") continue;
+      const denied = "subject" in status.error ? status.error.subject : undefined;
+      for (const [token, { subject, reject }] of this.#asked) {
+        if (subject !== denied) continue;
+        this.#asked.delete(token);
+        reject(status.error);
+      }
+    }
+  }
+
+  /** Publishes a question and resolves with the answer; rejects when the deadline is over, the connection ends or the server forbids it. */
+  async request(
+    subject: string,
+    data: Uint8Array,
+    headers: Readonly<Record<string, string>>,
+    deadlines: Deadlines,
+  ): Promise<Msg> {
+    let answer: Msg | undefined;
+    await this.#wait(
+      subject,
+      deadlines,
+      (token) => this.send(subject, data, headers, `${this.#answers}.${token}`),
+      (message) => {
+        answer = message;
+        return true;
+      },
+    );
+    if (answer === undefined) throw new Error("the connection ended");
+    return answer;
+  }
+
+  /** The same with several answers, until `take` says that it was the last. They come on subjects of their own, so they need a subscription of their own. */
+  async requestMany(
+    subject: string,
+    data: Uint8Array,
+    deadlines: Deadlines,
+    take: (message: Msg) => boolean,
+  ): Promise<void> {
+    let subscription: Subscription | undefined;
+    const ask = (token: string): void => {
+      const reply = `${this.#answers}.to.${token}`;
+      const callback = (_error: Error | null, message: Msg): void => this.#answered(token, message);
+      subscription = this.#connection.subscribe(reply, { callback });
+      this.send(subject, data, {}, reply);
+    };
+    try {
+      await this.#wait(subject, deadlines, ask, take);
+    } finally {
+      subscription?.unsubscribe();
+    }
+  }
+
+  async #wait(
+    subject: string,
+    deadlines: Deadlines,
+    ask: (token: string) => void,
+    take: (message: Msg) => boolean,
+  ): Promise<void> {
+    if (this.#over) throw new Error("the connection ended");
+    const token = (++this.#questions).toString(36);
+    const last = new Promise<void>((resolve, reject) => {
+      this.#asked.set(token, { subject, take, resolve, reject });
+    });
+    try {
+      ask(token);
+      await deadlines.limit(last, () => new Error(`no answer within ${deadlines.ms} ms`));
+    } finally {
+      this.#asked.delete(token);
+    }
+  }
+
+  #answered(token: string, message: Msg): void {
+    const asked = this.#asked.get(token);
+    if (asked === undefined) return;
+    try {
+      if (!asked.take(message)) return;
+      asked.resolve();
+    } catch (error) {
+      asked.reject(error instanceof Error ? error : new Error(String(error)));
+    }
+    this.#asked.delete(token);
+  }
+
+  /** Publishes, and asks for nothing. */
+  send(subject: string, data?: Uint8Array, headers: Readonly<Record<string, string>> = {}, reply?: string): void {
+    let all: MsgHdrs | undefined;
+    for (const name in headers) (all ??= this.#driver.headers()).set(name, headers[name] ?? "");
+    this.#connection.publish(subject, data, {
+      ...(reply !== undefined && { reply }),
+      ...(all !== undefined && { headers: all }),
+    });
+  }
+
   /** Resolves when the server has taken it: what is published in one turn is asked about together. */
   async publish(subject: string, data: Uint8Array): Promise<void> {
     this.#connection.publish(subject, data);
@@ -127,10 +263,10 @@ export class Session {
     return this.#flush;
   }
 
-  break(reason: string): void {
+  break(reason: string, silentFor?: number): void {
     if (this.#over) return;
     this.#end();
-    this.#events.broken(this, reason);
+    this.#events.broken(this, reason, silentFor);
   }
 
   /** Resolves when what was sent was taken, at most after `ms`. */
@@ -145,6 +281,8 @@ export class Session {
 
   #end(): void {
     this.#over = true;
+    for (const { reject } of this.#asked.values()) reject(new Error("the connection ended"));
+    this.#asked.clear();
     this.#canary.stop();
     this.#connection.close().catch(() => undefined);
   }

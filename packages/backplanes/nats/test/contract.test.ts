@@ -13,4 +13,9 @@ describe.skipIf(url === undefined)("nats", () => {
     create: () => Promise.resolve(nats(url ?? "", { prefix })),
     test: { describe, test, expect, afterAll },
   });
+  backplaneContract({
+    name: "nats without history",
+    create: () => Promise.resolve(nats(url ?? "", { prefix: `${prefix}-relay`, history: false })),
+    test: { describe, test, expect, afterAll },
+  });
 });

@@ -1,0 +1,85 @@
+/**
+ * The log's chain of epochs. A stream has one sequence for all channels, so there is one chain for all, and it is itself a message in the stream: it shares the
+ * stream's fate, and everybody hears of a new link before what follows it. A server that was killed may have forgotten the messages it took last, so a new life of
+ * its process is a new link. Publishers are connected to that process: before they may publish to its new life, they see to the link.
+ */
+import { randomBytes } from "node:crypto";
+import { epochAt, readChain, type EpochChain } from "@zuruf/hub/store";
+import { JetStreamError, type JetStream, type StreamState } from "./jetstream.ts";
+
+/** Links that are kept; positions under older ones are told `epoch`. */
+const mostLinks = 100;
+const attempts = 20;
+
+interface Known {
+  /** The life of the store in which the newest link began. */
+  readonly incarnation: string;
+  readonly chain: EpochChain;
+}
+
+export class Epochs {
+  readonly #subject: string;
+  #known: Known = { incarnation: "", chain: [] };
+
+  constructor(subject: string) {
+    this.#subject = subject;
+  }
+
+  get chain(): EpochChain {
+    return this.#known.chain;
+  }
+  get newest(): string | undefined {
+    return this.chain.at(-1)?.epoch;
+  }
+  at(seq: number): string {
+    return epochAt(this.chain, seq);
+  }
+
+  /** Takes the chain from the stream, and adds a link when the store lives another life; resolves when this holds. */
+  async settle(jetstream: JetStream, serverId: string, opened: StreamState): Promise<void> {
+    // With replicas, what was acknowledged is on most of them, so the life of one server's process says nothing.
+    const incarnation = opened.replicas > 1 ? opened.created : `${opened.created}/${serverId}`;
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const last = await jetstream.last(this.#subject);
+      const found = last === undefined ? undefined : read(last.data);
+      const fresh = found?.incarnation === incarnation;
+      if (found !== undefined) this.#known = found;
+      // It must not grow old and go while somebody needs it.
+      const old = opened.maxAge > 0 && last !== undefined && Date.now() - last.time > opened.maxAge / 4;
+      if (fresh && !old) return;
+      // Read on this connection, so after whatever the store forgot.
+      const { lastSeq } = await jetstream.state();
+      const link = { epoch: randomBytes(8).toString("base64url"), first: found === undefined ? 0 : lastSeq + 1 };
+      const chain = fresh ? found.chain : [...(found?.chain ?? []), link].slice(-mostLinks);
+      try {
+        await jetstream.append(this.#subject, write({ incarnation, chain }), {
+          headers: {},
+          expected: last?.seq ?? 0,
+        });
+      } catch (error) {
+        // Another instance was first: what it wrote is read in the next round.
+        if (!(error instanceof JetStreamError && error.isWrongLast)) throw error;
+      }
+    }
+    throw new JetStreamError(0, "the epochs could not be agreed on: too many instances try at once");
+  }
+
+  /** The chain as it was announced; returns whether it is another than the one known. */
+  adopt(data: Uint8Array): boolean {
+    const known = read(data);
+    if (known === undefined || known.chain.at(-1)?.epoch === this.newest) return false;
+    this.#known = known;
+    return true;
+  }
+}
+
+/** `<incarnation>\n<epoch>:<first> <epoch>:<first> …` */
+function write({ incarnation, chain }: Known): Uint8Array {
+  return Buffer.from(`${incarnation}\n${chain.map(({ epoch, first }) => `${epoch}:${first}`).join(" ")}`);
+}
+
+function read(data: Uint8Array): Known | undefined {
+  const [incarnation = "", text = ""] = Buffer.from(data).toString().split("\n");
+  const chain = readChain(text);
+  return chain === undefined || incarnation === "" ? undefined : { incarnation, chain };
+}

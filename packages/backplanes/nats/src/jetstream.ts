@@ -1,0 +1,363 @@
+/**
+ * JetStream's API as it is on the wire (https://docs.nats.io/reference/reference-protocols/nats_api_reference): JSON requests on subjects, whose
+ * answers come from a broker, so they are checked.
+ */
+import { BackplaneError } from "@zuruf/hub";
+import { Deadlines, readOffset } from "@zuruf/hub/store";
+import type { Msg } from "@nats-io/transport-node";
+import type { StreamSettings } from "./options.ts";
+import type { Session } from "./session.ts";
+import type { Subjects } from "./subjects.ts";
+
+/** JetStream's own error codes. */
+const codes = { noStream: 10_059, nameInUse: 10_058, wrongLast: 10_071, off: [10_039, 10_076] } as const;
+const nanos = 1_000_000;
+/** How long JetStream knows an idempotency key, in milliseconds. */
+const keyWindow = 5 * 60_000;
+/** Milliseconds that a new stream keeps messages: heads and epochs live for a week at least. */
+const shortest = 7 * 86_400_000;
+/** Milliseconds after which JetStream itself removes a reader that was left behind. */
+const readerLife = 5000;
+
+/** What a message in a log says besides its data. */
+export interface Entry {
+  readonly seq: number;
+  /** Milliseconds since 1970, by the clock of the stream's server. */
+  readonly time: number;
+  /** Bytes of its data, also where only headers were asked for. */
+  readonly size: number;
+  /** What its channel keeps: publications, milliseconds, bytes. Absent: it is no publication. */
+  readonly keep: { readonly size: number; readonly ttl: number; readonly bytes: number } | undefined;
+  /** It is a marker, that stands for a head whose publication is gone, or never was. */
+  readonly head: number | undefined;
+  readonly data: Uint8Array;
+}
+/** Headers of ours. */
+export const keepHeader = "Zuruf-Keep";
+export const headHeader = "Zuruf-Head";
+
+export interface StreamState {
+  readonly created: string;
+  readonly lastSeq: number;
+  /** Milliseconds; 0: for ever. */
+  readonly maxAge: number;
+  readonly replicas: number;
+}
+
+/** JetStream said no; `code` is its own. */
+export class JetStreamError extends Error {
+  override readonly name = "JetStreamError";
+  readonly code: number;
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+  get isWrongLast(): boolean {
+    return this.code === codes.wrongLast;
+  }
+  get isNoStream(): boolean {
+    return this.code === codes.noStream;
+  }
+}
+
+/** The stream of one service over one connection. */
+export class JetStream {
+  readonly #session: Session;
+  readonly #stream: StreamSettings;
+  readonly #where: string;
+  readonly #subjects: Subjects;
+  readonly #deadlines: Deadlines;
+  #replicas = 1;
+  #maxAge = 0;
+  /** Milliseconds that the server's clock is ahead of this machine's. */
+  #ahead = 0;
+
+  /** @param where the servers, for messages. */
+  constructor(session: Session, stream: StreamSettings, where: string, subjects: Subjects, deadlines: Deadlines) {
+    this.#session = session;
+    this.#stream = stream;
+    this.#where = where;
+    this.#subjects = subjects;
+    this.#deadlines = deadlines;
+  }
+
+  /** Milliseconds that the stream keeps messages; 0: for ever. */
+  get maxAge(): number {
+    return this.#maxAge;
+  }
+  /** The time by the server's clock, as messages have it: this machine's may be wrong, and what is too old is removed. */
+  now(): number {
+    return Date.now() + this.#ahead;
+  }
+
+  /** The stream, made when there is none; throws `unusable` with one line when it is of no use. */
+  async open(): Promise<StreamState> {
+    const stream = this.#stream;
+    const unusable = (problem: string): BackplaneError =>
+      new BackplaneError("unusable", `NATS at ${this.#where}: ${problem}`);
+    const account = await this.#api("INFO").catch((error: unknown) => {
+      if (error instanceof JetStreamError && (error.code === 503 || codes.off.some((code) => code === error.code)))
+        throw unusable(
+          "JetStream is off: start the server with -js, or keep history elsewhere: compose({ relay: nats(url, { history: false }), store })",
+        );
+      throw error;
+    });
+    if (typeof account["limits"] !== "object") throw unusable("JetStream does not answer as expected");
+    let answer: Record<string, unknown>;
+    try {
+      answer = await this.#api(`STREAM.INFO.${stream.name}`);
+    } catch (error) {
+      if (!(error instanceof JetStreamError && error.isNoStream)) throw error;
+      try {
+        answer = await this.#api(`STREAM.CREATE.${stream.name}`, this.#wanted());
+      } catch (failure) {
+        // Another instance may have made it meanwhile.
+        if (!(failure instanceof JetStreamError)) throw failure;
+        if (failure.code !== codes.nameInUse)
+          throw unusable(`the stream ${stream.name} cannot be created: ${failure.message}`);
+        answer = await this.#api(`STREAM.INFO.${stream.name}`);
+      }
+    }
+    const problem = this.#misfit(record(answer["config"]));
+    if (problem !== undefined)
+      throw unusable(`the stream ${stream.name} is not as Zuruf needs it (${problem}): change it, or name another`);
+    const state = readState(answer);
+    this.#replicas = state.replicas;
+    this.#maxAge = state.maxAge;
+    // What reading needs is tried now: the right to make readers; and the answer tells the time.
+    await this.read(this.#subjects.epochs, 1, { batch: 1 }, () => false);
+    return state;
+  }
+
+  #wanted(): Record<string, unknown> {
+    const stream = this.#stream;
+    return {
+      name: stream.name,
+      subjects: [this.#subjects.allLogs],
+      retention: "limits",
+      discard: "old",
+      storage: stream.storage,
+      num_replicas: stream.replicas,
+      max_age: shortest * nanos,
+      ...(stream.maxBytes > 0 && { max_bytes: stream.maxBytes }),
+      duplicate_window: keyWindow * nanos,
+      republish: { src: this.#subjects.allLogs, dest: this.#subjects.allLive },
+      allow_direct: true,
+    };
+  }
+
+  #misfit(config: Record<string, unknown>): string | undefined {
+    const { subjects } = config;
+    const republish = record(config["republish"]);
+    if (!Array.isArray(subjects) || !subjects.includes(this.#subjects.allLogs))
+      return `its subjects lack ${this.#subjects.allLogs}`;
+    if (republish["src"] !== this.#subjects.allLogs || republish["dest"] !== this.#subjects.allLive)
+      return `it must republish ${this.#subjects.allLogs} to ${this.#subjects.allLive}`;
+    if (republish["headers_only"] === true) return "it republishes headers only";
+    if (config["retention"] !== "limits" || config["discard"] !== "old") return "retention must be limits, discard old";
+    if (config["allow_direct"] !== true) return "allow_direct must be on";
+    if (config["deny_purge"] === true) return "deny_purge must be off";
+    if (Number(config["duplicate_window"]) < keyWindow * nanos) return "duplicate_window must be at least 5m";
+    return undefined;
+  }
+
+  async state(): Promise<StreamState> {
+    return readState(await this.#api(`STREAM.INFO.${this.#stream.name}`));
+  }
+
+  /** Lets the stream keep its messages for at least this many milliseconds. */
+  async extend(maxAge: number): Promise<void> {
+    const name = this.#stream.name;
+    for (let attempt = 0; attempt < 5; attempt++) {
+      // Asked again after each change: another instance may have changed it at the same time.
+      const { config, ...answer } = await this.#api(`STREAM.INFO.${name}`);
+      const state = readState({ ...answer, config });
+      this.#maxAge = state.maxAge;
+      if (state.maxAge === 0 || state.maxAge >= maxAge) return;
+      await this.#api(`STREAM.UPDATE.${name}`, { ...record(config), max_age: maxAge * nanos });
+    }
+    throw new JetStreamError(0, `the stream ${name} does not keep what it keeps longer: set its max_age`);
+  }
+
+  /** Appends. `expected`: only if the last message of this subject is that one (0: if there is none). Resolves with its sequence, a repeated id's first. */
+  async append(
+    subject: string,
+    data: Uint8Array,
+    options: { readonly headers: Readonly<Record<string, string>>; readonly id?: string; readonly expected?: number },
+  ): Promise<number> {
+    const { headers, id, expected } = options;
+    const answer = await this.#ask(subject, data, {
+      ...headers,
+      ...(id !== undefined && { "Nats-Msg-Id": id }),
+      ...(expected !== undefined && { "Nats-Expected-Last-Subject-Sequence": `${expected}` }),
+    });
+    const { seq } = parse(answer.data);
+    if (typeof seq !== "number" || !Number.isSafeInteger(seq) || seq < 1)
+      throw new JetStreamError(0, "JetStream acknowledged without a sequence");
+    return seq;
+  }
+
+  /** The last message of a subject; undefined: there is none. */
+  async last(subject: string): Promise<Entry | undefined> {
+    const name = this.#stream.name;
+    const request = JSON.stringify({ last_by_subj: subject });
+    // With replicas, direct gets are answered by any of them, also by one that is behind: then the leader is asked.
+    if (this.#replicas > 1) {
+      const answer = await this.#api(`STREAM.MSG.GET.${name}`, { last_by_subj: subject }).catch((error: unknown) => {
+        if (error instanceof JetStreamError && error.code === 10_037) return undefined;
+        throw error;
+      });
+      return answer === undefined ? undefined : readStored(record(answer["message"]));
+    }
+    const message = await this.#ask(`${this.#stream.api}.DIRECT.GET.${name}`, Buffer.from(request));
+    if (message.headers?.code === 404) return undefined;
+    return readEntry(
+      message,
+      readOffset(message.headers?.get("Nats-Sequence") ?? ""),
+      Date.parse(message.headers?.get("Nats-Time-Stamp") ?? ""),
+    );
+  }
+
+  /** Reads messages of a subject in order from a sequence on, until `each` returns false or there are no more. */
+  async read(
+    subject: string,
+    from: number,
+    options: { readonly batch: number; readonly headersOnly?: boolean },
+    each: (entry: Entry) => boolean,
+  ): Promise<void> {
+    const stream = this.#stream;
+    const made = await this.#api(`CONSUMER.CREATE.${stream.name}`, {
+      stream_name: stream.name,
+      config: {
+        filter_subject: subject,
+        deliver_policy: "by_start_sequence",
+        opt_start_seq: Math.max(1, from),
+        ack_policy: "none",
+        mem_storage: true,
+        num_replicas: 1,
+        inactive_threshold: readerLife * nanos,
+        ...(options.headersOnly === true && { headers_only: true }),
+      },
+    });
+    const { name, created } = made;
+    const ahead = Date.parse(String(created)) - Date.now();
+    if (!Number.isNaN(ahead)) this.#ahead = ahead;
+    if (typeof name !== "string" || !/^\w{1,64}$/.test(name)) throw new JetStreamError(0, "a reader without a name");
+    try {
+      if (made["num_pending"] === 0) return;
+      for (let more = true; more;) more = await this.#pull(name, options.batch, each);
+    } finally {
+      if (this.#session.live) this.#session.send(`${stream.api}.CONSUMER.DELETE.${stream.name}.${name}`);
+    }
+  }
+
+  /** One batch; returns whether there may be more that are wanted. */
+  async #pull(consumer: string, batch: number, each: (entry: Entry) => boolean): Promise<boolean> {
+    const stream = this.#stream;
+    let left = batch;
+    let more = true;
+    let problem: JetStreamError | undefined;
+    await this.#session.requestMany(
+      `${stream.api}.CONSUMER.MSG.NEXT.${stream.name}.${consumer}`,
+      Buffer.from(JSON.stringify({ batch, no_wait: true })),
+      this.#deadlines,
+      (message) => {
+        const status = message.headers?.code ?? 0;
+        if (status >= 400) {
+          // 404: there are none; 408: there are not as many. Anything else went wrong.
+          if (status !== 404 && status !== 408)
+            problem = new JetStreamError(status, message.headers?.description ?? "no more");
+          more = false;
+          return true;
+        }
+        // $JS.ACK.<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>.<pending>, with domain and account before the stream in newer servers.
+        const parts = (message.reply ?? "").split(".");
+        const at = parts.length >= 11 ? 7 : 5;
+        const entry = readEntry(message, readOffset(parts[at] ?? ""), Number(parts[at + 2]) / nanos);
+        left--;
+        more = each(entry) && parts[at + 3] !== "0";
+        return left === 0 || !more;
+      },
+    );
+    if (problem !== undefined) throw problem;
+    return more;
+  }
+
+  /** Removes messages of a subject: all before a sequence, or all but the newest. */
+  async purge(subject: string, what: { readonly seq: number } | { readonly keep: number }): Promise<void> {
+    await this.#api(`STREAM.PURGE.${this.#stream.name}`, { filter: subject, ...what });
+  }
+
+  async #api(what: string, body?: unknown): Promise<Record<string, unknown>> {
+    const data = Buffer.from(body === undefined ? "" : JSON.stringify(body));
+    return parse((await this.#ask(`${this.#stream.api}.${what}`, data)).data);
+  }
+
+  async #ask(subject: string, data: Uint8Array, headers: Readonly<Record<string, string>> = {}): Promise<Msg> {
+    const answer = await this.#session.request(subject, data, headers, this.#deadlines);
+    if (answer.headers?.code === 503) throw new JetStreamError(503, "nobody answers for JetStream");
+    return answer;
+  }
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function parse(data: Uint8Array): Record<string, unknown> {
+  let answer: Record<string, unknown>;
+  try {
+    answer = record(JSON.parse(Buffer.from(data).toString()));
+  } catch {
+    throw new JetStreamError(0, "JetStream answered with something else than JSON");
+  }
+  if (answer["error"] === undefined) return answer;
+  const { err_code: code, code: status, description } = record(answer["error"]);
+  const number = typeof code === "number" ? code : Number(status);
+  throw new JetStreamError(number, typeof description === "string" ? description : "an error without a description");
+}
+
+function readState(answer: Record<string, unknown>): StreamState {
+  const [config, state] = [record(answer["config"]), record(answer["state"])];
+  const { last_seq: lastSeq } = state;
+  const { created } = answer;
+  if (typeof created !== "string" || typeof lastSeq !== "number" || !Number.isSafeInteger(lastSeq))
+    throw new JetStreamError(0, "JetStream described its stream without its state");
+  return { created, lastSeq, maxAge: Number(config["max_age"]) / nanos, replicas: Number(config["num_replicas"]) };
+}
+
+/** The headers and data of a message, from whatever brought it. */
+interface Carrier {
+  readonly headers?: { get(name: string): string };
+  readonly data: Uint8Array;
+}
+
+export function readEntry({ headers, data }: Carrier, seq: number | undefined, time: number): Entry {
+  if (seq === undefined || Number.isNaN(time)) throw new JetStreamError(0, "a message without a sequence or time");
+  const [size, ttl, bytes] = (headers?.get(keepHeader) ?? "").split(" ").map(readOffset);
+  return {
+    seq,
+    time,
+    size: readOffset(headers?.get("Nats-Msg-Size") ?? "") ?? data.length,
+    keep: size === undefined || ttl === undefined || bytes === undefined ? undefined : { size, ttl, bytes },
+    head: readOffset(headers?.get(headHeader) ?? ""),
+    data,
+  };
+}
+
+/** A message as the API's JSON holds it: headers and data in base64. */
+function readStored(message: Record<string, unknown>): Entry {
+  const { seq, time, hdrs, data } = message;
+  const lines = Buffer.from(typeof hdrs === "string" ? hdrs : "", "base64")
+    .toString()
+    .split("\r\n");
+  const headers = new Map(lines.map((line) => [line.split(":", 1)[0] ?? "", line.slice(line.indexOf(":") + 1).trim()]));
+  return readEntry(
+    {
+      headers: { get: (name) => headers.get(name) ?? "" },
+      data: Buffer.from(typeof data === "string" ? data : "", "base64"),
+    },
+    readOffset(String(seq)),
+    Date.parse(String(time)),
+  );
+}
