@@ -6,6 +6,10 @@ const suites: Readonly<Record<string, { readonly about: string; load(): Promise<
     about: "the WebSocket engine beside ws, raw sockets and Bun",
     load: async () => (await import("./engine/bench.ts")).engine,
   },
+  backplanes: {
+    about: "two instances on Redis, PostgreSQL, NATS and RabbitMQ, beside Socket.IO and its adapters",
+    load: async () => (await import("./backplanes/bench.ts")).backplanes,
+  },
   hub: {
     about: "channels on one instance, beside Socket.IO",
     load: async () => (await import("./hub/bench.ts")).hub,

@@ -1,35 +1,9 @@
 /** The checking run: few clients do the same as in a measurement, and every answer is read and compared. */
-import type { Wire } from "../measure/connect.ts";
 import { type Dialect, openPublisher, openSubscribers } from "../measure/dialects.ts";
+import { expectAll } from "../measure/expect.ts";
 import type { Ring } from "../measure/frames.ts";
-import { MessageReader } from "../measure/reader.ts";
 import { Sender } from "../measure/sender.ts";
 import { channel, type Load } from "./load.ts";
-
-/** Resolves when `total` messages have come of which `read` makes what was expected. */
-function expectAll<T>(
-  wire: Wire,
-  total: number,
-  read: (message: string) => T | undefined,
-  expected: (place: number) => T,
-  next: () => void,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const reader = new MessageReader();
-    let received = 0;
-    wire.closed = () => reject(new Error(`the server closed the connection after ${received} messages`));
-    wire.receive = (chunk, length) => {
-      for (const { payload } of reader.take(Buffer.from(chunk.subarray(0, length)))) {
-        const message = payload.toString();
-        if (read(message) !== expected(received))
-          reject(new Error(`message ${received} is not what was expected: ${message.slice(0, 200)}`));
-        received++;
-        if (received === total) resolve();
-        next();
-      }
-    };
-  });
-}
 
 /** Does the load once, slowly and strictly. @throws when an answer is wrong. */
 export async function check(load: Load, dialect: Dialect, messages: Ring): Promise<{ checked: number }> {

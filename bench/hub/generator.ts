@@ -64,7 +64,7 @@ async function main(): Promise<void> {
   const dialect = dialects[load.dialect];
   // The ring's places are the ids: as many as are under way at most, and more.
   const messages = textRing(load.size, 128, (place, text) =>
-    dialect.publish(channel, text, load.kind === "ack" ? place + 1 : undefined),
+    dialect.publish(channel, text, place + 1, load.kind === "ack"),
   );
   if (load.check) answer(await check(load, dialect, messages));
   else if (load.kind === "fanout") answer(await broadcast(load, dialect, messages));

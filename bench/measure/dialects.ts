@@ -12,8 +12,8 @@ export interface Dialect {
   readonly greeting: readonly (readonly [say: string, answer: string])[];
   /** Undefined: the path says it already. */
   subscribe?(channel: string): readonly [say: string, answer: string];
-  /** @param id from 1, for the acknowledgement; undefined where none is asked for and the protocol can do without. */
-  publish(channel: string, text: string, id: number | undefined): string;
+  /** @param id from 1, of the request. @param wanted whether its acknowledgement is; some protocols always have one. */
+  publish(channel: string, text: string, id: number, wanted: boolean): string;
   /** The data of a publication that arrived; undefined when this is something else. */
   readonly publication: (message: string) => unknown;
   /** The id in an acknowledgement; undefined when this is something else. */
@@ -29,7 +29,7 @@ export const dialects: Readonly<Record<"zuruf" | "socket.io" | "bare", Dialect>>
     protocol: "zuruf.v1.json",
     greeting: [['["connect",1,{"heartbeat":120000}]', '["connected",1,']],
     subscribe: (channel) => [`["subscribe",2,${JSON.stringify(channel)},{}]`, '["subscribed",2,'],
-    publish: (channel, text, id = 1) => `["publish",${id},${JSON.stringify(channel)},{},${JSON.stringify(text)}]`,
+    publish: (channel, text, id) => `["publish",${id},${JSON.stringify(channel)},{},${JSON.stringify(text)}]`,
     publication: (message) => (message.startsWith('["msg",') ? json(message).at(-1) : undefined),
     acknowledged: (message) => (message.startsWith('["published",') ? (json(message)[1] as number) : undefined),
   },
@@ -41,7 +41,7 @@ export const dialects: Readonly<Record<"zuruf" | "socket.io" | "bare", Dialect>>
       ["40", "40{"],
     ],
     subscribe: (channel) => [`420${JSON.stringify(["join", channel])}`, "430["],
-    publish: (channel, text, id) => `42${id ?? ""}${JSON.stringify(["publish", channel, text])}`,
+    publish: (channel, text, id, wanted) => `42${wanted ? id : ""}${JSON.stringify(["publish", channel, text])}`,
     publication: (message) => (message.startsWith('42["message",') ? json(message.slice(2))[1] : undefined),
     acknowledged: (message) => {
       const id = /^43(\d+)\[/.exec(message)?.[1];

@@ -5,21 +5,13 @@ import { createInterface } from "node:readline";
 const ticksPerSecond = (): number => Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
 let ticks = 0;
 
-/** CPU seconds, user and system, that a process with all its threads has used (proc(5), `/proc/PID/stat`). */
-export function cpuSeconds(pid: number): number {
-  ticks ||= ticksPerSecond();
-  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-  // The second field is the command's name in parentheses, which may hold anything: count from its end.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / ticks;
-}
-
 interface Stat {
   readonly parent: number;
   /** Its own time and that of its children which have ended and were waited for. */
   readonly seconds: number;
 }
 
+/** One process as proc(5) has it in `/proc/PID/stat`; undefined when it has ended. */
 function statOf(pid: string): Stat | undefined {
   let stat: string;
   try {
@@ -27,23 +19,41 @@ function statOf(pid: string): Stat | undefined {
   } catch {
     return undefined; // it has ended since its name was read
   }
+  // The second field is the command's name in parentheses, which may hold anything: count from its end.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const times = fields.slice(11, 15).map(Number);
   return { parent: Number(fields[1]), seconds: times.reduce((sum, time) => sum + time, 0) / ticks };
 }
 
-/** CPU seconds of these processes and all that they started, also of those that have ended (PostgreSQL has one per connection). */
-export function treeCpuSeconds(pids: readonly number[]): number {
+/** These processes, and all that they started and that still run. */
+function tree(pids: readonly number[]): Map<number, Stat> {
   ticks ||= ticksPerSecond();
-  const stats = new Map<number, Stat>();
+  const all = new Map<number, Stat>();
   for (const name of readdirSync("/proc")) {
     const stat = /^\d+$/.test(name) ? statOf(name) : undefined;
-    if (stat) stats.set(Number(name), stat);
+    if (stat) all.set(Number(name), stat);
   }
-  const belongs = (pid: number): boolean =>
-    pids.includes(pid) || (stats.has(pid) && belongs(stats.get(pid)?.parent ?? 0));
+  const belongs = (pid: number): boolean => {
+    const stat = all.get(pid);
+    return stat !== undefined && (pids.includes(pid) || belongs(stat.parent));
+  };
+  return new Map([...all].filter(([pid]) => belongs(pid)));
+}
+
+/** CPU seconds, user and system, of these processes and of all that they started, also of what has ended (PostgreSQL has a process per connection). */
+export function treeCpuSeconds(pids: readonly number[]): number {
   let sum = 0;
-  for (const [pid, { seconds }] of stats) if (belongs(pid)) sum += seconds;
+  for (const { seconds } of tree(pids).values()) sum += seconds;
+  return sum;
+}
+
+/** Bytes of memory of these processes and all that they started, each with its share of what they have in common (proc(5), `smaps_rollup`). */
+export function memoryBytes(pids: readonly number[]): number {
+  let sum = 0;
+  for (const pid of tree(pids).keys()) {
+    const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "latin1");
+    sum += Number(/^Pss: +(\d+) kB/m.exec(rollup)?.[1] ?? 0) * 1024;
+  }
   return sum;
 }
 

@@ -74,22 +74,36 @@ export function ratioOf(subject: Runs, against: Runs): number {
   return median(ratios);
 }
 
+const share = (value: number): string => `${Math.round(value * 100)} %`;
+const time = (value: number): string => value.toFixed(3);
+
+/** What a run may have found besides its value, in the order of the table's columns. */
+const columnsOf: readonly {
+  readonly key: Exclude<keyof Run, "value">;
+  readonly title: string;
+  readonly text: (value: number) => string;
+}[] = [
+  { key: "external", title: "external", text: short },
+  { key: "rss", title: "RSS", text: short },
+  { key: "brokerMemory", title: "broker", text: short },
+  { key: "idleCpu", title: "idle ms/s", text: time },
+  { key: "openCpu", title: "open ms/s", text: time },
+  { key: "messagesPerSecond", title: "per second", text: short },
+  { key: "publicationsPerSecond", title: "publications/s", text: short },
+  { key: "serverBusy", title: "server busy", text: share },
+  { key: "generatorBusy", title: "generator busy", text: share },
+  { key: "othersBusy", title: "others", text: share },
+  { key: "p50", title: "p50 ms", text: time },
+  { key: "p99", title: "p99 ms", text: time },
+];
+
 const medianOf = (runs: Runs, key: keyof Run): number | undefined => {
   const values = runs.flatMap((run) => (run?.[key] === undefined ? [] : [run[key]]));
   return values.length === 0 ? undefined : median(values);
 };
 
 function peerResult(runs: Runs, baseline: Runs | undefined): PeerResult {
-  const keys = [
-    "serverBusy",
-    "generatorBusy",
-    "othersBusy",
-    "messagesPerSecond",
-    "p50",
-    "p99",
-    "rss",
-    "external",
-  ] as const;
+  const keys = columnsOf.map(({ key }) => key);
   const medians = keys.flatMap((key) => {
     const value = medianOf(runs, key);
     return value === undefined ? [] : [[key, value] as const];
@@ -121,36 +135,21 @@ export function testResult(test: ReportedTest, byPeer: ReadonlyMap<string, Runs>
 /** One test as the terminal shows it. */
 export function testText(result: TestResult, peers: readonly ReportedPeer[]): string {
   const memory = result.measures === "memory";
-  const head = memory
-    ? ["", "JS heap", `× ${result.baseline}`, "external", "RSS"]
-    : [
-        "",
-        "per CPU-s",
-        `× ${result.baseline}`,
-        "per second",
-        "server busy",
-        "generator busy",
-        "others",
-        "p50 ms",
-        "p99 ms",
-      ];
-  const rows = peers.flatMap(({ name, title }) => {
+  const measured = peers.flatMap(({ name, title }) => {
     const it = result.peers[name];
-    if (!it) return [];
-    const share = (value: number | undefined): string => (value === undefined ? "" : `${Math.round(value * 100)} %`);
-    const time = (value: number | undefined): string => (value === undefined ? "" : value.toFixed(3));
-    const figures = memory
-      ? [short(it.external ?? Number.NaN), short(it.rss ?? Number.NaN)]
-      : [
-          short(it.messagesPerSecond ?? Number.NaN),
-          share(it.serverBusy),
-          share(it.generatorBusy),
-          share(it.othersBusy),
-          time(it.p50),
-          time(it.p99),
-        ];
-    return [[`  ${title}`, short(it.value), it.timesBaseline === undefined ? "" : times(it.timesBaseline), ...figures]];
+    return it ? [{ title, it }] : [];
   });
+  const shown = columnsOf.filter(({ key }) => measured.some(({ it }) => it[key] !== undefined));
+  const head = ["", memory ? "JS heap" : "per CPU-s", `× ${result.baseline}`, ...shown.map((column) => column.title)];
+  const rows = measured.map(({ title, it }) => [
+    `  ${title}`,
+    short(it.value),
+    it.timesBaseline === undefined ? "" : times(it.timesBaseline),
+    ...shown.map(({ key, text }) => {
+      const value = it[key];
+      return value === undefined ? "" : text(value);
+    }),
+  ]);
   const floors = result.floors.map(({ subject, against, floor, aim, ratio, met }) => {
     const bound = memory ? "at most" : "at least";
     const aimed = aim === undefined ? "" : `, aim ${times(aim)}`;

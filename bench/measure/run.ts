@@ -15,9 +15,16 @@ export interface Run {
   /** Milliseconds. */
   readonly p50?: number;
   readonly p99?: number;
-  /** Bytes per connection, beside the JS heap. */
+  /** Publications that arrived everywhere, per second. */
+  readonly publicationsPerSecond?: number;
+  /** Bytes per connection (or channel), beside the JS heap. */
   readonly rss?: number;
   readonly external?: number;
+  /** Bytes of the broker's processes per channel. */
+  readonly brokerMemory?: number;
+  /** CPU milliseconds per second of an instance that does nothing and its broker; and with all channels open. */
+  readonly idleCpu?: number;
+  readonly openCpu?: number;
 }
 
 /** @throws when nothing was measured. */

@@ -9,6 +9,10 @@ export async function brokerOf({ kind, url }: { readonly kind: string; readonly 
       return (await import("@zuruf/postgres")).postgres(url);
     case "rabbitmq":
       return (await import("@zuruf/rabbitmq")).rabbitmq(url);
+    case "nats":
+      return (await import("@zuruf/nats")).nats(url);
+    case "postgres-each":
+      return new (await import("./postgres-each.ts")).PostgresEach(url);
     default:
       throw new TypeError(`there is no backplane ${kind}`);
   }

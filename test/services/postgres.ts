@@ -32,9 +32,11 @@ export class PostgresProcess {
   readonly #bin: string;
   readonly #folder: string;
   readonly #user: ServerUser | undefined;
+  readonly #fsync: boolean;
   #process: ServerProcess | undefined;
 
-  private constructor(bin: string, port: number, folder: string, user: ServerUser | undefined) {
+  private constructor(bin: string, port: number, folder: string, user: ServerUser | undefined, fsync: boolean) {
+    this.#fsync = fsync;
     this.port = port;
     this.url = `postgres://zuruf@127.0.0.1:${port}/postgres`;
     this.#bin = bin;
@@ -42,12 +44,12 @@ export class PostgresProcess {
     this.#user = user;
   }
 
-  /** A new server with empty data. @param bin the folder with `initdb` and `postgres`. */
-  static async start(bin: string): Promise<PostgresProcess> {
+  /** A new server with empty data. @param bin the folder with `initdb` and `postgres`. @param fsync what is committed is on the disk, as in production. */
+  static async start(bin: string, { fsync = false }: { readonly fsync?: boolean } = {}): Promise<PostgresProcess> {
     const user = await unprivileged();
     return withPort(async (port) => {
       const folder = await temporaryFolder("postgres", user);
-      const server = new PostgresProcess(bin, port, folder, user);
+      const server = new PostgresProcess(bin, port, folder, user, fsync);
       try {
         const initdb = [
           "-D",
@@ -73,7 +75,10 @@ export class PostgresProcess {
 
   async start(): Promise<void> {
     // Tests kill servers, never the machine: without fsync nothing that they could see is lost.
-    const settings = ["fsync=off", "max_connections=200"].flatMap((setting) => ["-c", setting]);
+    const settings = [`fsync=${this.#fsync ? "on" : "off"}`, "max_connections=200"].flatMap((setting) => [
+      "-c",
+      setting,
+    ]);
     const data = ["-D", join(this.#folder, "data"), "-p", `${this.port}`, "-h", "127.0.0.1", "-k", this.#folder];
     const options = { cwd: this.#folder, ...(this.#user === undefined ? {} : { user: this.#user }) };
     const probe = async (): Promise<void> => {

@@ -1,0 +1,142 @@
+import { fileURLToPath } from "node:url";
+
+import { chart } from "../measure/chart.ts";
+import { memoryBytes, treeCpuSeconds, Worker } from "../measure/process.ts";
+import { generatorProgram } from "../measure/programs.ts";
+import { memoryPerConnection, type Run, throughputOf } from "../measure/run.ts";
+import { run, type Suite } from "../measure/suite.ts";
+import { type Broker, type BrokerName, startBroker } from "./brokers.ts";
+import type { Found } from "./generator.ts";
+import type { Load } from "./load.ts";
+import { commandOf, missing, type Peer, peers } from "./peers.ts";
+import { type Test, tests } from "./tests.ts";
+
+const generatorFile = fileURLToPath(new URL("generator.ts", import.meta.url));
+
+/** Longer than the period in which heads are compared, so that it is part of what idle channels cost. */
+const idleSeconds = 22;
+
+/** Each broker is started when it is first needed, and serves all that use it. */
+class Brokers {
+  readonly #started = new Map<BrokerName, Promise<Broker>>();
+
+  get(name: BrokerName): Promise<Broker> {
+    let broker = this.#started.get(name);
+    if (broker === undefined) this.#started.set(name, (broker = startBroker(name)));
+    return broker;
+  }
+
+  async stop(): Promise<void> {
+    const all = await Promise.allSettled(this.#started.values());
+    await Promise.all(all.flatMap((result) => (result.status === "fulfilled" ? [result.value.stop()] : [])));
+  }
+}
+
+interface Group {
+  readonly broker: Broker;
+  readonly instances: readonly Worker[];
+  readonly generator: Worker;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** Starts fresh instances and a fresh generator, and gives the generator its load. Nobody has a core of their own: all share the machine. */
+async function withGroup<T>(
+  brokers: Brokers,
+  peer: Peer,
+  { kind, channels, subscribers, inFlight, size }: Test,
+  { seconds, check }: { readonly seconds: number; readonly check: boolean },
+  use: (group: Group) => Promise<T>,
+): Promise<T> {
+  const broker = await brokers.get(peer.broker);
+  const count = kind === "idle" ? 1 : 2;
+  const instances = Array.from({ length: count }, () => new Worker(commandOf(peer, broker.url)));
+  const generator = new Worker(generatorProgram(generatorFile, true));
+  try {
+    const listening = instances.map((one) => one.answer<{ port: number; versions: Record<string, string> }>(30_000));
+    const all = await Promise.all(listening);
+    const { dialect, ordered } = peer;
+    const period = { serverPids: [...instances.map(({ pid }) => pid), ...broker.pids], warmUp: seconds / 2, seconds };
+    const ports = all.map(({ port }) => port);
+    const load: Load = { ...period, ports, dialect, kind, channels, subscribers, inFlight, size, ordered, check };
+    generator.send(JSON.stringify(load));
+    return await use({ broker, instances, generator, versions: all[0]?.versions ?? {} });
+  } finally {
+    await Promise.all([...instances, generator].map((one) => one.stop()));
+  }
+}
+
+async function publishing({ generator }: Group, seconds: number): Promise<Run> {
+  const found = await generator.answer<Found>(60_000 + seconds * 10_000);
+  return { ...throughputOf(found), publicationsPerSecond: found.rate };
+}
+
+/** CPU milliseconds per second. */
+async function idleCpu(pids: readonly number[]): Promise<number> {
+  const before = treeCpuSeconds(pids);
+  await new Promise((resolve) => setTimeout(resolve, idleSeconds * 1000));
+  return ((treeCpuSeconds(pids) - before) * 1000) / idleSeconds;
+}
+
+async function idling({ broker, instances, generator }: Group, channels: number): Promise<Run> {
+  const [server] = instances;
+  if (server === undefined) throw new Error("no instance runs");
+  const pids = [server.pid, ...broker.pids];
+  const idle = await idleCpu(pids);
+  const before = memoryBytes(broker.pids);
+  const memory = await memoryPerConnection({ server, generator }, channels);
+  const brokerMemory = (memoryBytes(broker.pids) - before) / channels;
+  return { ...memory, brokerMemory, idleCpu: idle, openCpu: await idleCpu(pids) };
+}
+
+function suiteOn(brokers: Brokers): Suite<Test, Peer> {
+  return {
+    name: "backplanes",
+    tests,
+    peers,
+    slow: ["zuruf-rabbitmq", "zuruf-redis-live", "socket.io-postgres"],
+    baseline: "socket.io-redis",
+    whole: tests.length,
+    missing,
+    // Socket.IO has no channels that cost anything while nobody publishes.
+    able: ({ dialect, name }, { kind }) => kind === "publish" || (dialect === "zuruf" && name !== "postgres-each"),
+    verify: (peer, test) =>
+      withGroup(
+        brokers,
+        peer,
+        { ...test, channels: 2 },
+        { seconds: 1, check: true },
+        async ({ generator, versions }) => {
+          await generator.answer(60_000);
+          return versions;
+        },
+      ),
+    measure: (peer, test, seconds) =>
+      withGroup(brokers, peer, test, { seconds, check: false }, (group) =>
+        test.kind === "publish" ? publishing(group, seconds) : idling(group, test.channels),
+      ),
+    chart: (results) =>
+      chart(results, {
+        title: "Deliveries per CPU-second of all processes, broker included, against Socket.IO with Redis",
+        baseline: "Socket.IO, Redis",
+        label: (name) => tests.find((test) => test.name === name)?.chart,
+        series: [
+          { peer: "zuruf-redis", title: "Zuruf, Redis", colour: "#2f81f7" },
+          { peer: "zuruf-postgres", title: "Zuruf, PostgreSQL", colour: "#79a8e8" },
+          { peer: "zuruf-nats", title: "Zuruf, NATS", colour: "#3fa66b" },
+          { peer: "zuruf-rabbitmq", title: "Zuruf, RabbitMQ", colour: "#9c6ade" },
+          { peer: "socket.io-redis-streams", title: "Socket.IO, Redis streams", colour: "#c27c2c" },
+          { peer: "socket.io-postgres", title: "Socket.IO, PostgreSQL", colour: "#8c8c8c" },
+        ],
+      }),
+  };
+}
+
+/** Measures two instances on each backplane beside Socket.IO and its adapters. @returns the process's exit code. */
+export async function backplanes(args: readonly string[]): Promise<number> {
+  const brokers = new Brokers();
+  try {
+    return await run(suiteOn(brokers), args);
+  } finally {
+    await brokers.stop();
+  }
+}

@@ -1,0 +1,56 @@
+import { readdirSync, readFileSync } from "node:fs";
+
+import { startServices } from "../../test/services.ts";
+import { PostgresProcess } from "../../test/services/postgres.ts";
+import { installMissing, programs } from "../../test/services/programs.ts";
+
+export type BrokerName = "redis" | "postgres" | "rabbitmq" | "nats";
+
+/** A broker that runs for the measurements alone. */
+export interface Broker {
+  readonly url: string;
+  /** Its processes that this one started; theirs are found by them. */
+  readonly pids: readonly number[];
+  stop(): Promise<void>;
+}
+
+const variables = {
+  redis: "ZURUF_TEST_REDIS_URL",
+  rabbitmq: "ZURUF_TEST_RABBITMQ_URL",
+  nats: "ZURUF_TEST_NATS_URL",
+} as const;
+
+function children(): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => {
+      try {
+        const stat = readFileSync(`/proc/${name}/stat`, "latin1");
+        return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]) === process.pid;
+      } catch {
+        return false; // it has ended since its name was read
+      }
+    })
+    .map(Number);
+}
+
+/** Starts one with empty data: one that runs already has other work, whose CPU time would count. PostgreSQL writes to the disk what it commits. */
+export async function startBroker(name: BrokerName): Promise<Broker> {
+  const before = new Set(children());
+  const { url, stop } = await start(name);
+  return { url, stop, pids: children().filter((pid) => !before.has(pid)) };
+}
+
+async function start(name: BrokerName): Promise<Omit<Broker, "pids">> {
+  if (name === "postgres") {
+    await installMissing([name]);
+    const bin = programs.postgres.find();
+    if (bin === undefined) throw new Error("PostgreSQL's programs are not found");
+    const server = await PostgresProcess.start(bin, { fsync: true });
+    return { url: server.url, stop: () => server.dispose() };
+  }
+  const variable = variables[name];
+  delete process.env[variable];
+  const services = await startServices([name]);
+  return { url: services.env[variable] ?? "", stop: () => services.stop() };
+}
