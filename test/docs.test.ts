@@ -1,8 +1,17 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join, resolve } from "node:path";
+import { delimiter, dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -55,7 +64,7 @@ afterAll(() => {
 });
 
 /** The commands that this very run, or the gate, is made of, and those that take longer than a test may: their scripts must exist. */
-const known = /^npm (?:ci|test|run (?:check|test:full|test:nodes|bench|fuzz|sim))(?: -- .*)?$/;
+const known = /^npm (?:ci|test|run (?:check|test:full|test:nodes|test:faults|bench|fuzz|sim|conformance))(?: -- .*)?$/;
 
 /** What the documents name by example is replaced by what the tests have. */
 function here(command: string): string {
@@ -193,4 +202,14 @@ describe("TypeScript examples", () => {
       expect(stdout).toBe("hi\n");
     });
   }, 60_000);
+});
+
+test("every link between the documents leads somewhere", () => {
+  const missing = documents.flatMap((document) =>
+    [...readFileSync(join(root, document), "utf8").matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)]
+      .map((match) => match[1] ?? "")
+      .filter((target) => !existsSync(join(root, dirname(document), target)))
+      .map((target) => `${document}: ${target}`),
+  );
+  expect(missing).toEqual([]);
 });
