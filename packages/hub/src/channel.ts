@@ -4,6 +4,7 @@ import type { ResolvedOptions } from "./channel-options.ts";
 import { decodeEnvelope } from "./envelope.ts";
 import { describe, type Log } from "./errors.ts";
 import { Publication } from "./publication.ts";
+import { follow } from "./recovery.ts";
 import { Sequencer } from "./sequencer.ts";
 import type { Subscription } from "./subscription.ts";
 
@@ -74,9 +75,17 @@ export class Channel {
         moved: (position) => {
           for (const subscription of this.live) subscription.moved(position);
         },
-        lost: (position, reason) => {
-          this.#context.counters.restarted += this.live.size;
-          for (const subscription of this.live) subscription.restarted(position, reason);
+        lost: (position, reason, cursor) => {
+          for (const subscription of this.live) {
+            // Who recovered ahead of the relay may have what the others lost: it asks for itself.
+            if (subscription.offset > cursor.offset) {
+              this.live.delete(subscription);
+              follow(subscription, this);
+            } else {
+              this.#context.counters.restarted++;
+              subscription.restarted(position, reason);
+            }
+          }
         },
       });
     }

@@ -37,16 +37,29 @@ export async function recover(
   subscription.at(from);
   answer({ position: toWire(from), recovered: true });
   // The request is answered; the rest of the way needs nobody to wait for it.
-  follow(subscription, channel, page).catch((error: unknown) => {
+  follow(subscription, channel, page);
+}
+
+/** Sends what came after the subscription's own position, from `first` on where that page was read already, until it is among the live. */
+export function follow(subscription: Subscription, channel: Channel, first?: Page): void {
+  catchUp(subscription, channel, first).catch((error: unknown) => {
     const { core } = subscription.connection;
     core.log("error", "a recovery failed", { channel: channel.name, error: describe(error) });
     subscription.connection.close(CloseCode.unavailable, "the server failed");
   });
 }
 
-async function follow(subscription: Subscription, channel: Channel, first: Page): Promise<void> {
+async function catchUp(subscription: Subscription, channel: Channel, first: Page | undefined): Promise<void> {
   const { connection } = subscription;
-  for (let page = first; ;) {
+  for (let page = first ?? (await read(subscription, channel)); page !== undefined;) {
+    if (page.reason !== undefined) {
+      const head = await agreed(channel, page.head);
+      if (subscription.ended) return;
+      connection.core.counters.restarted++;
+      subscription.restarted(head, page.reason);
+      channel.live.add(subscription);
+      return;
+    }
     const before = subscription.offset;
     for (const publication of page.publications) {
       if (connection.congested) await connection.writable();
@@ -64,17 +77,7 @@ async function follow(subscription: Subscription, channel: Channel, first: Page)
       if (subscription.ended || joined(subscription, channel)) return;
     }
     if (subscription.offset === before) await channel.pause(retryWhenEmpty);
-    const next = await read(subscription, channel);
-    if (next === undefined) return;
-    page = next;
-    if (page.reason !== undefined) {
-      const head = await agreed(channel, page.head);
-      if (subscription.ended) return;
-      connection.core.counters.restarted++;
-      subscription.restarted(head, page.reason);
-      channel.live.add(subscription);
-      return;
-    }
+    page = await read(subscription, channel);
   }
 }
 

@@ -6,8 +6,8 @@ export interface SequencerSink {
   deliver(item: Item): void;
   /** What comes after `position.offset` belongs to another epoch, and nothing was lost. */
   moved(position: Position): void;
-  /** What came after the cursor cannot be had any more. */
-  lost(head: Position, reason: NonNullable<HistoryPage["reason"]>): void;
+  /** What came after `cursor` cannot be had any more; it goes on at `head`. */
+  lost(head: Position, reason: NonNullable<HistoryPage["reason"]>, cursor: Position): void;
 }
 
 /** How a gap shows: by a hole between offsets, by the offset before that a publication names, or not at all. */
@@ -101,9 +101,10 @@ export class Sequencer {
     if (!page.complete) {
       // What was lost may have arrived by the relay meanwhile: then the question was too old.
       if (this.#cursor.offset > after.offset) return true;
+      const cursor = this.#cursor;
       this.#cursor = page.head;
       this.#dropHeld();
-      this.#sink.lost(page.head, page.reason ?? "retention");
+      this.#sink.lost(page.head, page.reason ?? "retention", cursor);
       this.#drainHeld();
       return this.#gap;
     }

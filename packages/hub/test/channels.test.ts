@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { BackplaneSink } from "../src/index.ts";
 import { json, settle, TestClient, World } from "./harness.ts";
 
 const history = { size: 100, ttl: "1h" } as const;
@@ -178,6 +179,41 @@ describe("recovery", () => {
     await settle();
     await world.clock.advance(200);
     expect(a.texts().map(Number)).toEqual(Array.from({ length: 501 }, (_, i) => i + 1));
+  });
+
+  test("who has more than this instance has heard of does not lose what the others lost", async () => {
+    const few = { "log:*": { history: { size: 3, ttl: "1h" } } } as const;
+    const one = await world.hub({ channels: few });
+    // A relay that announces nothing: only the head check tells.
+    const two = await world.hub({
+      channels: few,
+      wrap: (backplane) =>
+        Object.assign(backplane, {
+          start: (
+            (start) => (instance: string, sink: BackplaneSink) =>
+              start(instance, { ...sink, publication: () => undefined })
+          )(backplane.start.bind(backplane)),
+        }),
+    });
+    const behind = new TestClient(two);
+    await behind.connect();
+    await behind.ask({ type: "subscribe", channel: "log:x" });
+    for (let i = 1; i <= 5; i++) await one.publish("log:x", i);
+    const { epoch } = await one.position("log:x");
+    const ahead = new TestClient(two);
+    await ahead.connect();
+    expect(await ahead.ask({ type: "subscribe", channel: "log:x", position: [epoch, 5] })).toMatchObject({
+      recovered: true,
+    });
+    for (let i = 6; i <= 7; i++) await one.publish("log:x", i);
+    await world.clock.advance(11_000);
+    expect(behind.of("restarted")).toMatchObject([{ position: [epoch, 7], reason: "retention" }]);
+    expect(ahead.of("restarted")).toEqual([]);
+    expect(ahead.texts()).toEqual(["6", "7"]);
+    await one.publish("log:x", 8);
+    await world.clock.advance(11_000);
+    expect([ahead.texts(), behind.texts()]).toEqual([["6", "7", "8"], ["8"]]);
+    expect(two.counters.restarted).toBe(1);
   });
 
   test("unknown epochs and positions above the head are said", async () => {
