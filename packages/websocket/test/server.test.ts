@@ -308,6 +308,30 @@ describe.each([true, false])("messages, with internals: %s", (allowed) => {
     await expect.poll(() => received).toEqual(wanted);
   });
 
+  test("what one socket sends never reaches another, in whatever order several send within one tick", async () => {
+    const sockets: Socket[] = [];
+    const { port } = await engine({ open: (socket) => void sockets.push(socket) }).listen(0);
+    const clients = [await open(port), await open(port), await open(port)];
+    const received = clients.map((client) => {
+      const messages: string[] = [];
+      client.on("message", (message: Buffer) => void messages.push(message.toString()));
+      return messages;
+    });
+    const wanted: string[][] = [[], [], []];
+    // Every order in which three sockets can send up to five times: each in a tick of its own.
+    for (let order = 3; order < 3 ** 6; order++) {
+      for (const digit of order.toString(3).slice(1)) {
+        const i = Number(digit);
+        const message = `${order} to ${i}, ${wanted[i]!.length}`;
+        sockets[i]!.send(message);
+        wanted[i]!.push(message);
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await expect.poll(() => received.map(({ length }) => length)).toEqual(wanted.map(({ length }) => length));
+    expect(received).toEqual(wanted);
+  });
+
   test("text of every length around the header sizes arrives as it was", async () => {
     const { port } = await engine({ message: (socket, message) => void socket.send(message) }).listen(0);
     const client = await open(port);

@@ -171,6 +171,8 @@ class Outbox {
     ) {
       return last.whole;
     }
+    // What follows is not to become a part of another socket's region.
+    if (this.#owner !== undefined) this.#seal();
     const at = this.#room(size);
     let next = at;
     for (const chunk of chunks) {
@@ -200,7 +202,7 @@ class Outbox {
     return this.#position;
   }
 
-  /** Makes room for `size` bytes outside of any region. @returns where. */
+  /** Makes room for `size` bytes while no region is open. @returns where. */
   #room(size: number): number {
     if (this.#position + size > this.#slab.length) {
       // Regions that wait, and writes under way, keep the old slab alive as long as they need it.
