@@ -6,7 +6,7 @@
  * | redis    | `ZURUF_TEST_REDIS_URL`     | `redis-server`, or Debian's package of that name     |
  * | postgres | `ZURUF_TEST_POSTGRES_URL`  | `/usr/lib/postgresql/<newest>/bin`, or `postgresql`  |
  * | chromium | `ZURUF_CHROMIUM` (a file)  | `/usr/bin/chromium`, or Debian's package (not started: tests do) |
- * | openssl  | `ZURUF_OPENSSL` (a file)   | `/usr/bin/openssl`, or Debian's package (tests make certificates with it) |
+ * | openssl  | `ZURUF_TEST_OPENSSL` (a file)   | `/usr/bin/openssl`, or Debian's package (tests make certificates with it) |
  * | rabbitmq | `ZURUF_TEST_RABBITMQ_URL`  | Debian's `rabbitmq-server`                           |
  * | nats     | `ZURUF_TEST_NATS_URL`      | Debian's `nats-server`                               |
  *
@@ -30,7 +30,7 @@ export const serviceVariables = {
   redis: "ZURUF_TEST_REDIS_URL",
   postgres: "ZURUF_TEST_POSTGRES_URL",
   chromium: "ZURUF_CHROMIUM",
-  openssl: "ZURUF_OPENSSL",
+  openssl: "ZURUF_TEST_OPENSSL",
   rabbitmq: "ZURUF_TEST_RABBITMQ_URL",
   nats: "ZURUF_TEST_NATS_URL",
 } as const satisfies Record<ProgramName, string>;
