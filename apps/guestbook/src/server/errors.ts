@@ -3,6 +3,7 @@ export const guestbookErrors = {
   instancesNeedServer: "the embedded database belongs to one process",
   folderInUse: "another process uses the data folder",
   folderUnusable: "the data folder cannot be written",
+  badDatabaseUrl: "DATABASE_URL is not the address of a PostgreSQL database",
   databaseUnreachable: "PostgreSQL cannot be used",
   databaseNewer: "the database was written by a newer version",
   pageMissing: "the page is not built",

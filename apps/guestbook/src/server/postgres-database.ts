@@ -14,9 +14,15 @@ function placeOf(url: string): string {
 
 /**
  * Opens a pool of connections to a PostgreSQL server (≥ 13).
- * Rejects with `databaseUnreachable` when it does not answer within 5 s, or refuses the user, password or database.
+ * Rejects with `badDatabaseUrl` for what is no such address, with `databaseUnreachable` when it does not answer within 5 s, or refuses the user, password or database.
  */
 export async function openPostgres(url: string, warn: (message: string) => void): Promise<Database> {
+  // What `pg` would silently read as something else: a text without a scheme as the name of a host, another scheme not at all.
+  if (!/^postgres(ql)?:\/\//.test(url))
+    throw new GuestbookError(
+      "badDatabaseUrl",
+      "DATABASE_URL is not the address of a PostgreSQL database: write it as postgres://USER:PASSWORD@HOST:5432/DATABASE, or unset it to use the embedded database.",
+    );
   let pool: Pool;
   try {
     pool = new Pool({
