@@ -7,14 +7,16 @@ interface Letter {
   readonly from: string;
   /** Counts up per sender and receiver. */
   readonly turn: number;
+  /** How often the sender's line had changed: what was on its way from an earlier line may come late. */
+  readonly line: number;
 }
 
 interface Box {
   readonly name: string;
   readonly client: Client;
   readonly received: Set<string>;
-  /** Last turn per sender, on the lines that both have now. */
-  readonly turns: Map<string, number>;
+  /** Last letter per sender, since this end's line changed. */
+  readonly last: Map<string, Letter>;
   /** How often its line changed. */
   changes: number;
 }
@@ -43,21 +45,21 @@ export class Letters {
   }
 
   add(name: string, client: Client): void {
-    const box: Box = { name, client, received: new Set(), turns: new Map(), changes: 0 };
+    const box: Box = { name, client, received: new Set(), last: new Map(), changes: 0 };
     this.#boxes.set(name, box);
     client.on("state", () => {
       box.changes++;
-      // Order is promised between one sender and one connection: on new lines it starts anew.
-      box.turns.clear();
-      for (const other of this.#boxes.values()) other.turns.delete(name);
+      // Order is promised between two connections: on a new one it starts anew.
+      box.last.clear();
     });
     client.on("message", ({ data, from }) => {
-      const { letter, from: sender, turn } = data as Letter;
+      const { letter, from: sender, turn, line } = data as Letter;
       if (box.received.has(letter)) this.#fault(`${name}: ${letter} received twice`);
       box.received.add(letter);
-      const before = box.turns.get(sender) ?? 0;
-      if (turn < before) this.#fault(`${name}: ${letter} received after turn ${before}`);
-      box.turns.set(sender, turn);
+      const before = box.last.get(sender);
+      if (before?.line === line && turn < before.turn)
+        this.#fault(`${name}: ${letter} received after turn ${before.turn}`);
+      if (before === undefined || line >= before.line) box.last.set(sender, data as Letter);
       if (from === undefined) this.#fault(`${name}: ${letter} says nothing about its sender`);
     });
   }
@@ -74,7 +76,7 @@ export class Letters {
     const line = `${sender}>${receiver}`;
     const turn = (this.#turns.get(line) ?? 0) + 1;
     this.#turns.set(line, turn);
-    void this.#follow(from, to, id, { letter: `${line}/${turn}`, from: sender, turn });
+    void this.#follow(from, to, id, { letter: `${line}/${turn}`, from: sender, turn, line: from.changes });
   }
 
   async #follow(from: Box, to: Box, id: string, letter: Letter): Promise<void> {
