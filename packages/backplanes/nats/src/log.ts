@@ -8,6 +8,7 @@ import type { Subjects } from "./subjects.ts";
 
 /** Messages asked for at once, and pages read at once: each page has a reader of its own in JetStream for a moment. */
 const batch = 256;
+const batchOfHeaders = 2048;
 const pagesAtOnce = 16;
 const headsAtOnce = 1000;
 /** Of this many heads or more, the stream is asked first whether anything happened at all. */
@@ -189,7 +190,7 @@ export class Log {
     if (limit === 1 && before === undefined) return { items: [this.#item(newest)], head, complete: true };
     // Which ones these are is known only to who has seen them all: without their data, which costs little.
     const seen: Entry[] = [];
-    await this.#jetstream.read(subject, 1, { batch, headersOnly: true }, (entry) => {
+    await this.#jetstream.read(subject, 1, { batch: batchOfHeaders, headersOnly: true }, (entry) => {
       if (entry.head === undefined && entry.seq <= newest.seq) seen.push(entry);
       return entry.seq < newest.seq;
     });
@@ -210,7 +211,7 @@ export class Log {
   async trim(channel: string): Promise<void> {
     const subject = this.#subjects.log(channel);
     const entries: Entry[] = [];
-    await this.#jetstream.read(subject, 1, { batch, headersOnly: true }, (entry) => {
+    await this.#jetstream.read(subject, 1, { batch: batchOfHeaders, headersOnly: true }, (entry) => {
       entries.push(entry);
       return true;
     });

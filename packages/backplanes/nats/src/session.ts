@@ -265,7 +265,7 @@ export class Session {
 
   break(reason: string, silentFor?: number): void {
     if (this.#over) return;
-    this.#end();
+    void this.#end();
     this.#events.broken(this, reason, silentFor);
   }
 
@@ -276,15 +276,15 @@ export class Session {
     this.#canary.stop();
     // Late or not, it ends now; a failure says that it is over already.
     await withinTime(this.#connection.flush(), ms).catch(() => undefined);
-    this.#end();
+    await this.#end();
   }
 
-  #end(): void {
+  #end(): Promise<void> {
     this.#over = true;
     for (const { reject } of this.#asked.values()) reject(new Error("the connection ended"));
     this.#asked.clear();
     this.#canary.stop();
-    this.#connection.close().catch(() => undefined);
+    return this.#connection.close().catch(() => undefined);
   }
 }
 
