@@ -121,7 +121,8 @@ describe("embedded", () => {
     expect(said.at(-1)).toMatch(/^Entries are kept in .*book/);
   });
 
-  test("what an interrupted first start left behind is made anew", async () => {
+  // A first start takes seconds, and many of them on a busy machine.
+  test("what an interrupted first start left behind is made anew", { timeout: 60_000 }, async () => {
     const half = join(folder, "half");
     await mkdir(join(half, "postgres.new", "base"), { recursive: true });
     await writeFile(join(half, "postgres.new", "PG_VERSION"), "18\n");
