@@ -29,7 +29,7 @@ export interface ConnectRequest {
 export interface ConnectGrant {
   /** 1–256 bytes. */
   readonly user?: string | undefined;
-  /** When the session ends unless it is refreshed: a date, or ms since 1970. Absent: never. */
+  /** When the session ends unless it is refreshed: a date, or ms since 1970. Absent or 0: never. What is no time (NaN, an invalid date) fails the hook: nobody gets in. */
   readonly expires?: number | Date | undefined;
   readonly data?: unknown;
 }
