@@ -10,6 +10,8 @@ export interface Sender {
   waiting: Buffer[] | undefined;
   /** Bytes in `waiting`. */
   waitingBytes: number;
+  /** Bytes that the stream held right after the last write to it: it holds no more now. */
+  unsent: number;
   /** Whether the next flush of all sockets comes to this one. */
   marked: boolean;
   /** Whether `drained` is to be called when what was written has left. */
@@ -131,7 +133,8 @@ class Outbox {
       const start = this.#start;
       this.#owner = undefined;
       this.#write(sender, this.#slab.subarray(start, this.#position));
-      if (stream.writableLength === 0) this.#position = start;
+      sender.unsent = stream.writableLength;
+      if (sender.unsent === 0) this.#position = start;
       else this.#held = true;
       return;
     }
@@ -149,7 +152,8 @@ class Outbox {
       for (const chunk of chunks) this.#write(sender, chunk);
       stream.uncork();
     }
-    if (stream.writableLength !== 0) this.#held = true;
+    sender.unsent = stream.writableLength;
+    if (sender.unsent !== 0) this.#held = true;
   }
 
   /** Calls `sender.drained` once all that was written to it has left. */

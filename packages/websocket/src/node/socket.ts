@@ -48,6 +48,7 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
   readonly stream: Duplex;
   waiting: Buffer[] | undefined;
   waitingBytes = 0;
+  unsent = 0;
   marked = false;
   /** `send` returned false, and the `drain` handler has not been called since. */
   draining = false;
@@ -366,10 +367,16 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
     if (this.bufferedBytes > this.#shell.maxBuffered && this.#state === "open") this.#tooSlow();
   }
 
+  /** As `bufferedBytes` or more, without asking the stream, which costs as much as writing a short frame. */
+  #bufferedAtMost(): number {
+    const waiting = this.unsent + outbox.waiting(this);
+    return this.#outgoing === undefined ? waiting : waiting + this.#outgoing.waiting;
+  }
+
   /** Whether a message is still taken. */
   #admits(): boolean {
     const { maxBuffered, overflow } = this.#shell;
-    if (this.bufferedBytes <= maxBuffered) return true;
+    if (this.#bufferedAtMost() <= maxBuffered || this.bufferedBytes <= maxBuffered) return true;
     if (overflow === "close") this.#tooSlow();
     else this.#hasRoom();
     return false;
@@ -381,7 +388,8 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
   }
 
   #hasRoom(): boolean {
-    if (this.bufferedBytes <= this.#shell.highWaterMark) return true;
+    const { highWaterMark } = this.#shell;
+    if (this.#bufferedAtMost() <= highWaterMark || this.bufferedBytes <= highWaterMark) return true;
     if (!this.draining) {
       this.draining = true;
       outbox.watch(this);
