@@ -148,11 +148,12 @@ describe("header values", () => {
 
   test("time is linear in what a peer sends", () => {
     const long = `${" ".repeat(200_000)}x${" ".repeat(200_000)}y`;
-    const started = performance.now();
+    const started = process.cpuUsage(); // processor time: other processes do not count
     parseTokens(long);
     parseExtensions(`${"a;b=c, ".repeat(50_000)}!!`);
     parseExtensions(`a; b="${"\\".repeat(100_000)}`);
-    expect(performance.now() - started).toBeLessThan(1000);
+    const { user, system } = process.cpuUsage(started);
+    expect(user + system).toBeLessThan(1_000_000);
   });
 });
 
