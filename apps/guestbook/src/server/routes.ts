@@ -67,9 +67,6 @@ export async function servePage(http: Http): Promise<void> {
     setHeaders(response, path) {
       // Files under assets/ carry a hash of their content in their names.
       const lasting = path.startsWith(`${root}assets/`);
-      // The instances behind one port take turns with connections (node:cluster), and every new visitor's browser opens the same number:
-      // without some chance in it, all of their WebSockets would meet on the same instance.
-      if (!lasting && Math.random() < 0.5) response.setHeader("connection", "close");
       response.setHeader("cache-control", lasting ? "public, max-age=31536000, immutable" : "no-cache");
       response.setHeader("content-security-policy", policy);
       response.setHeader("referrer-policy", "no-referrer");
