@@ -6,6 +6,8 @@ interface Pair {
   readonly server: Socket;
   /** What the client said first: its name is in there. */
   greeting: string;
+  /** Nothing reaches the client any more. */
+  deaf: boolean;
 }
 
 export class Proxy {
@@ -31,14 +33,14 @@ export class Proxy {
   }
 
   #accept(client: Socket, server: Socket): void {
-    const pair: Pair = { client, server, greeting: "" };
+    const pair: Pair = { client, server, greeting: "", deaf: false };
     this.#pairs.add(pair);
     client.on("data", (chunk) => {
       if (pair.greeting.length < 2000) pair.greeting += chunk.toString("latin1");
       if (!this.swallow("up", pair.greeting)) server.write(chunk);
     });
     server.on("data", (chunk) => {
-      if (!this.swallow("down", pair.greeting)) client.write(chunk);
+      if (!pair.deaf && !this.swallow("down", pair.greeting)) client.write(chunk);
     });
     for (const [one, other] of [
       [client, server],
@@ -55,6 +57,11 @@ export class Proxy {
   /** Sends bytes to the server as if the client had, over the connections whose greeting contains `name`. */
   inject(name: string, bytes: string): void {
     for (const pair of this.#pairs) if (pair.greeting.includes(name)) pair.server.write(bytes);
+  }
+
+  /** From now on nothing reaches those of the present clients whose greeting contains `name`; who connects anew hears again. */
+  deafen(name: string): void {
+    for (const pair of this.#pairs) if (pair.greeting.includes(name)) pair.deaf = true;
   }
 
   get connections(): number {

@@ -1,7 +1,7 @@
 /** A RabbitMQ node of its own name, cookie and ports that a test may stop, kill and start again with the same data. */
 import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import {
   freePort,
@@ -91,6 +91,20 @@ export class RabbitmqProcess {
       }
     }
     await this.#process?.stop(signal);
+  }
+
+  /** Signals the server and everything that it started. */
+  signalAll(signal: NodeJS.Signals): void {
+    const pid = this.#process?.child.pid;
+    if (pid !== undefined && this.#process?.child.exitCode === null) process.kill(-pid, signal);
+  }
+
+  /** Runs `rabbitmqctl` against this node and gives what it printed. */
+  async control(...args: readonly string[]): Promise<string> {
+    const program = join(dirname(this.#program), "rabbitmqctl");
+    const env = { ...process.env, ...this.#env };
+    const { stdout } = await promisify(execFile)(program, [...args], { cwd: this.#folder, env });
+    return stdout;
   }
 
   async dispose(): Promise<void> {
