@@ -27,6 +27,8 @@ export class Connection {
   #waiting = 0;
   #since = 0;
   #last: Promise<void> = Promise.resolve();
+  /** Each statement is parsed and planned once per connection; there are a dozen, none made of values. */
+  readonly #names = new Map<string, string>();
 
   private constructor(client: Client, lost: (error: Error) => void) {
     this.#client = client;
@@ -48,6 +50,8 @@ export class Connection {
       connectionTimeoutMillis: deadlines.connect,
       keepAlive: true,
       statement_timeout: deadlines.statement,
+      // Planning anew for each batch, or compiling for it, costs more than running it.
+      options: "-c plan_cache_mode=force_generic_plan -c jit=off",
       types: asText,
     });
     const connection = new Connection(client, lost);
@@ -75,13 +79,24 @@ export class Connection {
     });
     try {
       await before;
-      const result = await this.#client.query({ text, values: [...values], rowMode: "array" });
+      const result = await this.#client.query({
+        name: this.#nameOf(text),
+        text,
+        values: [...values],
+        rowMode: "array",
+      });
       return result.rows as Row[];
     } finally {
       this.#waiting--;
       this.#since = performance.now();
       done();
     }
+  }
+
+  #nameOf(text: string): string {
+    let name = this.#names.get(text);
+    if (name === undefined) this.#names.set(text, (name = `zuruf_${this.#names.size}`));
+    return name;
   }
 
   /** Milliseconds for which queries wait and none was answered; 0 when none waits. */

@@ -3,7 +3,7 @@ import { epochAt, readChain, readControl, readOffset } from "@zuruf/hub/store";
 import type { Connection, Row } from "./connection.ts";
 
 /** Bounds of one query: what is left comes with the next. */
-const most = { channels: 100, items: 100, batches: 100 };
+const most = { channels: 100, items: 100, batches: 100, polled: 1000 };
 
 /** What is known of a channel with interest: everything up to `after` was delivered, and the log is said to reach `head`. */
 interface Interest {
@@ -23,6 +23,8 @@ export class Fetcher {
   #batches: { readonly batch: string; readonly channels: readonly string[] }[] = [];
   #connection: Connection | undefined;
   #running = false;
+  /** Channels that this turn of polling has not looked at yet. */
+  #unpolled: string[] = [];
 
   /** @param controls the names under which control messages for this instance are relayed. */
   constructor(schema: string, sink: BackplaneSink, instance: InstanceId, controls: readonly string[]) {
@@ -69,11 +71,7 @@ export class Fetcher {
     if (kind === "log") {
       for (const word of words) {
         const equals = word.indexOf("=");
-        const interest = this.#interest.get(word.slice(equals + 1));
-        const head = readOffset(word.slice(0, Math.max(0, equals)));
-        if (interest === undefined || head === undefined) continue;
-        interest.head = Math.max(interest.head, head);
-        if (interest.after !== undefined && head > interest.after) this.#mark(word.slice(equals + 1));
+        this.#reached(word.slice(equals + 1), readOffset(word.slice(0, Math.max(0, equals))));
       }
     } else if (kind === "relay") {
       const [batch = "", ...channels] = words;
@@ -82,6 +80,33 @@ export class Fetcher {
       this.#batches.push({ batch, channels: wanted });
       this.#start();
     }
+  }
+
+  /**
+   * Looks for what no hint told: one query for at most 1,000 channels, the next ones at the next call, that answers with those only whose head is
+   * beyond what is known here. Rejects when the connection fails.
+   */
+  async poll(): Promise<void> {
+    const connection = this.#connection;
+    if (this.#unpolled.length === 0) this.#unpolled = this.channels();
+    const channels = this.#unpolled.splice(0, most.polled);
+    if (connection === undefined || channels.length === 0) return;
+    const known = channels.map((channel) => {
+      const interest = this.#interest.get(channel);
+      return Math.max(interest?.head ?? 0, interest?.after ?? 0);
+    });
+    const sql = `select w.channel, h.head::text from unnest($1::text[], $2::bigint[]) w (channel, known)
+      join ${this.#schema}.head h on h.channel = w.channel and h.head > w.known`;
+    const rows = await connection.query(sql, [channels, known]);
+    if (connection !== this.#connection) return;
+    for (const [channel, head] of rows) this.#reached(channel ?? "", readOffset(head ?? ""));
+  }
+
+  #reached(channel: string, head: number | undefined): void {
+    const interest = this.#interest.get(channel);
+    if (interest === undefined || head === undefined) return;
+    interest.head = Math.max(interest.head, head);
+    if (interest.after !== undefined && head > interest.after) this.#mark(channel);
   }
 
   #mark(channel: string): void {

@@ -5,27 +5,32 @@ import { freshEpoch } from "./writer.ts";
 /** Milliseconds between looks at the outbox, and between deletions. */
 const moveEvery = 100;
 const trimEvery = 2000;
+/** And between looks for what no hint told. */
+const pollEvery = 1000;
 /** Rows per statement, so that none holds up others; channels per statement. */
 const rowsAtOnce = 1000;
 const channelsAtOnce = 200;
 
-/** Does in the background what no publication should wait for: deletes what retention does not keep, and moves the outbox to the log. */
+/** Does in the background what no publication should wait for: deletes what retention does not keep, moves the outbox to the log, and looks for what no hint told. */
 export class Keeper {
   readonly #settings: Settings;
   readonly #session: () => Session | undefined;
+  readonly #poll: () => Promise<void>;
   readonly #grown = new Set<string>();
   #closed = false;
   #timers = new Set<NodeJS.Timeout>();
-  #working: Promise<unknown> = Promise.resolve();
+  readonly #working = new Set<Promise<unknown>>();
 
-  constructor(settings: Settings, session: () => Session | undefined) {
+  constructor(settings: Settings, session: () => Session | undefined, poll: () => Promise<void>) {
     this.#settings = settings;
+    this.#poll = poll;
     this.#session = session;
   }
 
   start(): void {
     this.#repeat(moveEvery, (session) => this.#move(session));
     this.#repeat(trimEvery, (session) => this.#trim(session));
+    this.#repeat(pollEvery, () => this.#poll());
   }
 
   /** This channel got publications: there may be something to delete. */
@@ -39,11 +44,13 @@ export class Keeper {
       const session = this.#session();
       const done = session?.live === true ? work(session) : Promise.resolve();
       // What failed is still there the next time; that the server is gone is said elsewhere.
-      this.#working = done
+      const working = done
         .catch(() => undefined)
         .finally(() => {
+          this.#working.delete(working);
           if (!this.#closed) this.#repeat(ms, work);
         });
+      this.#working.add(working);
     }, ms);
     this.#timers.add(timer);
   }
@@ -77,6 +84,6 @@ export class Keeper {
   async close(): Promise<void> {
     this.#closed = true;
     for (const timer of this.#timers) clearTimeout(timer);
-    await this.#working;
+    await Promise.all(this.#working);
   }
 }

@@ -51,7 +51,11 @@ export class PostgresBackplane implements Backplane {
   constructor(url: string, options: PostgresOptions) {
     this.#settings = readSettings(url, options);
     this.#deadlines = new Deadlines(this.#settings.deadline);
-    this.#keeper = new Keeper(this.#settings, () => this.#session);
+    this.#keeper = new Keeper(
+      this.#settings,
+      () => this.#session,
+      async () => this.#fetcher?.poll(),
+    );
     this.#writer = new Writer(
       this.#settings,
       this.#deadlines,

@@ -7,8 +7,8 @@ import { programs } from "../../../../test/services/programs.ts";
 import { postgres, type PostgresBackplane, type PostgresOptions } from "../src/index.ts";
 
 const bin = programs.postgres.find();
-/** What the design promises within 5 s, in milliseconds, and time for a busy machine. */
-const foundWithin = 8000;
+/** Milliseconds within which a connection that delivers nothing is found, as docs/backplanes.md promises. */
+const foundWithin = 5000;
 const numbers = (from: number, to: number): string[] => Array.from({ length: to - from + 1 }, (_, i) => `${from + i}`);
 
 type Ends = (end: () => Promise<void>) => void;
@@ -189,6 +189,22 @@ describe.skipIf(bin === undefined).concurrent("postgres, in use", () => {
       }
     },
   );
+
+  test("a publication whose hint got lost is found by polling", async ({ onTestFinished: ends }) => {
+    const server = await start(ends);
+    const [a, b] = [await join(server.url, "a", ends), await join(server.url, "b", ends)];
+    const channels = Array.from({ length: 1500 }, (_, i) => `c${i}`);
+    await b.backplane.subscribe(channels);
+    const client = await connect(server.url, ends);
+    await client.query(
+      "create or replace function zuruf.hint_1(p_listeners text, p_kind text, p_words text[]) returns void language sql as ''",
+    );
+    await Promise.all(channels.map((channel) => a.publish(channel, channel)));
+    // Two looks for so many channels, a second apart.
+    await b.until("delivery", () => b.items.length === channels.length, 8000);
+    expect(new Set(b.items.map(({ channel }) => channel)).size).toBe(channels.length);
+    expect(b.suspects).toEqual([]);
+  });
 
   test("what retention does not keep is deleted in the background", async ({ onTestFinished: ends }) => {
     const server = await start(ends);
