@@ -11,7 +11,8 @@ import {
 import { Deadlines, readControl, Reconnector, writeControl } from "@zuruf/hub/store";
 import { readSettings, type RabbitmqOptions, type Settings } from "./options.ts";
 import { Interest, partitionOf } from "./partitions.ts";
-import { loadDriver, Session, type Driver } from "./session.ts";
+import { connectWithin, loadDriver, Session, type Driver } from "./session.ts";
+import { isTooOld, oldest, serverVersion } from "./version.ts";
 
 /** Bytes of publications that may wait for RabbitMQ; beyond, publications are refused at once. */
 const mostBytesInFlight = 64 * 1024 * 1024;
@@ -52,6 +53,12 @@ export class RabbitmqBackplane implements Backplane {
       down: (reason, silentFor) => sink.down(`RabbitMQ at ${this.#settings.where}: ${reason}`, silentFor),
     });
     this.#driver = await loadDriver();
+    const version = await serverVersion(this.#settings, connectWithin);
+    if (version !== undefined && isTooOld(version))
+      throw new BackplaneError(
+        "unusable",
+        `RabbitMQ ${version.slice(0, 32)} at ${this.#settings.where} is too old: Zuruf needs ${oldest} or newer`,
+      );
     await this.#reconnector.start();
   }
 

@@ -22,7 +22,7 @@ export async function loadDriver(): Promise<Driver> {
 }
 
 /** Milliseconds for connecting and declaring. */
-const connectWithin = 3000;
+export const connectWithin = 3000;
 
 export interface SessionEvents {
   /** The connections are of no use any more; called once, never by `close`. */

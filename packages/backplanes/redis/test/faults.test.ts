@@ -28,8 +28,8 @@ async function publishAll(member: Member, channel: string, from: number, to: num
   for (let i = from; i <= to; i++) epoch = (await member.publish(channel, `${i}`))?.epoch ?? "";
   return epoch;
 }
-/** What the design promises within 5 s, in milliseconds, and time for a busy machine. */
-const foundWithin = 8000;
+/** Milliseconds within which a connection that delivers nothing is found, as docs/backplanes.md promises. */
+const foundWithin = 5000;
 const numbers = (from: number, to: number): string[] => Array.from({ length: to - from + 1 }, (_, i) => `${from + i}`);
 
 describe.skipIf(redisServer === undefined).concurrent("redis, when it fails", () => {
