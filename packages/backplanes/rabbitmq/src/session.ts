@@ -77,7 +77,8 @@ export class Session {
       connection.on("connection.blocked", (reason) => lost(new Error(`it takes no publications: ${reason}`)));
       const channel = await connection.acquire({ emitErrorsFromChannel: true });
       channel.on("error", lost);
-      channel.on("close", () => lost(new Error("it closed the channel")));
+      // What the call in question was refused for is said by its own rejection, and that comes first.
+      channel.on("close", () => setImmediate(() => lost(new Error("it closed the channel"))));
       channel.on("basic.cancel", () => lost(new Error("it cancelled the consumer")));
       return channel;
     };
