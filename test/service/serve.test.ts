@@ -85,6 +85,19 @@ describe("a start that is refused is one line and exit code 1", () => {
         await refusal(["--port", "0", "--instances", instances, "--backplane", "redis://ada:secret@127.0.0.1:1"]),
       ).toBe("Redis at 127.0.0.1:1 cannot be reached: nothing listens there");
   });
+  test.each([
+    ["amqp://ada:secret@127.0.0.1:1", /^RabbitMQ at 127\.0\.0\.1:1 cannot be reached: .*$/],
+    ["nats://ada:secret@127.0.0.1:1", /^NATS at 127\.0\.0\.1:1 cannot be reached: .*$/],
+    ["postgres://ada:secret@127.0.0.1:1/db", /^PostgreSQL at 127\.0\.0\.1:1\/db cannot be (reached|used).*$/],
+    [
+      "nats://ada:secret@127.0.0.1:1+redis://ada:secret@127.0.0.1:1",
+      /^(NATS|Redis) at 127\.0\.0\.1:1 cannot be reached: .*$/,
+    ],
+  ])("%s, where nothing listens", async (url, line) => {
+    const said = await refusal(["--port", "0", "--backplane", url]);
+    expect(said).toMatch(line);
+    expect(said).not.toContain("secret");
+  });
   test("a driver that is not installed, with the command that installs it", async () => {
     // Node's module hooks play a machine without the package.
     const hooks = `export async function resolve(name, context, next) {

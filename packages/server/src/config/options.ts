@@ -28,8 +28,7 @@ export const options: OptionTable = {
     default: "127.0.0.1",
   },
   backplane: {
-    about:
-      "what connects instances: memory, or a broker at redis://, postgres://, amqp:// or nats://, or two joined by +: who relays, who stores",
+    about: "memory, or a broker: redis://, postgres://, amqp://, nats://, RELAY+STORE",
     kind: text("memory|URL", `memory or a URL that starts with ${backplaneNames()}`, knowsBackplane),
     default: "memory",
   },
