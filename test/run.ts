@@ -19,7 +19,7 @@ const vitestArgs = args.filter((arg) => arg !== "--full");
 const optional = (["rabbitmq", "nats"] as const).filter(
   (name) => full || programs[name].find() !== undefined || vitestArgs.some((arg) => arg.includes(name)),
 );
-const wanted: readonly ProgramName[] = ["redis", "postgres", "chromium", "openssl", ...optional];
+const wanted: readonly ProgramName[] = ["redis", "postgres", "chromium", "curl", "openssl", ...optional];
 
 let vitest: ChildProcess | undefined;
 let interrupted: NodeJS.Signals | undefined;

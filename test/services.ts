@@ -6,6 +6,7 @@
  * | redis    | `ZURUF_TEST_REDIS_URL`     | `redis-server`, or Debian's package of that name     |
  * | postgres | `ZURUF_TEST_POSTGRES_URL`  | `/usr/lib/postgresql/<newest>/bin`, or `postgresql`  |
  * | chromium | `ZURUF_CHROMIUM` (a file)  | `/usr/bin/chromium`, or Debian's package (not started: tests do) |
+ * | curl     | `ZURUF_TEST_CURL` (a file)      | `/usr/bin/curl`, or Debian's package (the documents' commands use it) |
  * | openssl  | `ZURUF_TEST_OPENSSL` (a file)   | `/usr/bin/openssl`, or Debian's package (tests make certificates with it) |
  * | rabbitmq | `ZURUF_TEST_RABBITMQ_URL`  | Debian's `rabbitmq-server`                           |
  * | nats     | `ZURUF_TEST_NATS_URL`      | Debian's `nats-server`                               |
@@ -30,6 +31,7 @@ export const serviceVariables = {
   redis: "ZURUF_TEST_REDIS_URL",
   postgres: "ZURUF_TEST_POSTGRES_URL",
   chromium: "ZURUF_CHROMIUM",
+  curl: "ZURUF_TEST_CURL",
   openssl: "ZURUF_TEST_OPENSSL",
   rabbitmq: "ZURUF_TEST_RABBITMQ_URL",
   nats: "ZURUF_TEST_NATS_URL",
@@ -52,6 +54,7 @@ const starters: Record<ProgramName, (program: string) => Promise<Started>> = {
   redis: startRedis,
   postgres: startPostgres,
   chromium: (program) => Promise.resolve({ value: program }),
+  curl: (program) => Promise.resolve({ value: program }),
   openssl: (program) => Promise.resolve({ value: program }),
   rabbitmq: startRabbitmq,
   nats: startNats,

@@ -117,24 +117,26 @@ describe.skipIf(!hasChromium)("bad input to the guestbook", () => {
   });
 
   test("who writes too fast is told to slow down and for how long; nothing is lost", async () => {
-    for (let count = 1; count <= 6; count++) await guestbook.write("Flo", `flood ${count}`);
     const stuck = guestbook.page.locator(".stuck");
-    await stuck.waitFor();
-    expect(await stuck.locator(".message").textContent()).toBe("flood 6");
+    // Five in ten seconds are allowed; a busy machine may take longer to write six.
+    let last = 0;
+    while (last < 5 || (last < 60 && (await stuck.count()) === 0)) await guestbook.write("Flo", `flood ${++last}`);
+    await stuck.first().waitFor();
+    expect(await stuck.locator(".message").allTextContents()).toEqual([`flood ${last}`]);
     expect(await stuck.locator(".reason").textContent()).toMatch(/^Slow down: you can send this in \d+ s\.$/);
     await guestbook.page.getByRole("alert").filter({ hasText: "Slow down" }).waitFor();
     await guestbook.page.screenshot({ path: picture("guestbook-slow-down") });
-    await untilShown(guestbook, "flood 5");
+    await untilShown(guestbook, `flood ${last - 1}`);
     const again = stuck.getByRole("button", { name: "Send again" });
     expect(await again.getAttribute("aria-disabled")).toBe("true");
     await guestbook.page.waitForFunction(
       () => document.querySelector(".stuck button")?.hasAttribute("aria-disabled") === false,
     );
     await again.click();
-    await untilShown(guestbook, "flood 6");
+    await untilShown(guestbook, `flood ${last}`);
     const messages = (await guestbook.read()).map(({ message }) => message);
     expect(messages.filter((message) => message.startsWith("flood"))).toEqual(
-      [6, 5, 4, 3, 2, 1].map((count) => `flood ${count}`),
+      Array.from({ length: last }, (_, index) => `flood ${last - index}`),
     );
   });
 });

@@ -108,7 +108,3 @@ export async function writeAndMeasure(
   await untilShown(writer, message);
   return delays;
 }
-
-export function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-}

@@ -10,6 +10,7 @@ export const programs = {
     package: "chromium",
     find: () => inPath("chromium") ?? inPath("chromium-browser") ?? inPath("google-chrome"),
   },
+  curl: { package: "curl", find: () => inPath("curl") },
   openssl: { package: "openssl", find: () => inPath("openssl") },
   rabbitmq: { package: "rabbitmq-server", find: () => executable("/usr/lib/rabbitmq/bin/rabbitmq-server") },
   nats: { package: "nats-server", find: () => inPath("nats-server") },
