@@ -8,16 +8,13 @@ import {
   type CallMap,
   type CallName,
   type ChannelName,
-  type Clock,
   type Codec,
   type DataIn,
   type DataOf,
   type DataOut,
-  type LossReason,
-  type PublicationInfo,
   type Receipt,
 } from "@zuruf/protocol";
-import type { Backplane, BackplaneSink, InstanceId, Position } from "./backplane.ts";
+import type { BackplaneSink, InstanceId, Position } from "./backplane.ts";
 import { resolveOptions, type ChannelOptions, type ResolvedOptions } from "./channel-options.ts";
 import {
   Administration,
@@ -29,7 +26,6 @@ import {
 } from "./administration.ts";
 import { answerCalls, callClient, defaultCallTimeout, type CallHandler } from "./calls.ts";
 import { Channels } from "./channels.ts";
-import type { Random } from "./client-id.ts";
 import { expiry } from "./connect.ts";
 import { Connection } from "./connection.ts";
 import { Connections } from "./connections.ts";
@@ -37,56 +33,15 @@ import { Control } from "./control.ts";
 import { optionsOf, type Core } from "./core.ts";
 import { Directs } from "./direct.ts";
 import { newCounters, type Counters } from "./counters.ts";
-import { describe, toZurufError, type Log } from "./errors.ts";
+import { describe, toZurufError } from "./errors.ts";
 import { readHistory } from "./history.ts";
-import type { Access, Hooks } from "./hooks.ts";
+import type { Hooks } from "./hooks.ts";
 import { resolveLimits, type Limits } from "./limits.ts";
 import { Patterns } from "./patterns.ts";
 import { Presence, type PresenceSummary } from "./presence/presence.ts";
 import { checkKey, prepare, store, type PreparedPublication } from "./publish.ts";
+import type { HistoryRecord, HubOptions, HubStatus } from "./hub-types.ts";
 import type { HubConnection, Transport } from "./transport.ts";
-
-export interface HubOptions {
-  readonly backplane: Backplane;
-  /** This process's name, unique among those that share the backplane. */
-  readonly instance: InstanceId;
-  readonly clock: Clock;
-  /** A CSPRNG: client ids and their secrets come from it. */
-  readonly random: Random;
-  /** By pattern: a name, or a prefix with `*` at its end; the exact name wins, then the longest prefix. */
-  readonly channels?: Readonly<Record<string, ChannelOptions>>;
-  /** Who may send direct messages where no `onDirect` hook decides. Default "user". */
-  readonly direct?: Access;
-  readonly limits?: Partial<Limits>;
-  /** Default: nothing is written. */
-  readonly log?: Log;
-}
-
-export interface HubStatus {
-  readonly instance: InstanceId;
-  readonly connections: number;
-  readonly sessions: number;
-  readonly channels: number;
-  readonly backplane: "up" | "down";
-  /** When the backplane came up or went down, ms since 1970. */
-  readonly since: number;
-  /** Why it is down. */
-  readonly reason?: string;
-}
-
-/** A publication as the application reads it. */
-export interface PublicationRecord<Data = unknown> extends PublicationInfo {
-  readonly offset: number;
-  /** The JSON value, or a `Uint8Array`. */
-  readonly data: Data;
-}
-export interface HistoryRecord<Data = unknown> {
-  readonly items: readonly PublicationRecord<Data>[];
-  /** The channel's head. */
-  readonly position: Position;
-  readonly complete: boolean;
-  readonly reason?: LossReason;
-}
 
 /** How often heads are compared: the bound for finding a lost last message. */
 const headCheck = 10_000;

@@ -27,7 +27,8 @@ export type {
   Session,
   SubscribeRequest,
 } from "./hooks.ts";
-export { Hub, type HistoryRecord, type HubOptions, type HubStatus, type PublicationRecord } from "./hub.ts";
+export { Hub } from "./hub.ts";
+export type { HistoryRecord, HubOptions, HubStatus, PublicationRecord } from "./hub-types.ts";
 export { defaultLimits, type Limits } from "./limits.ts";
 export { memoryBackplane, MemoryBackplane, MemoryBroker } from "./memory-backplane.ts";
 export { MemoryLog } from "./memory-log.ts";
