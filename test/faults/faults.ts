@@ -31,11 +31,12 @@ async function outage(
   affected: readonly Instance[],
   broken: () => Promise<() => Promise<void> | void>,
 ): Promise<Outcome> {
-  const down = performance.now();
+  const began = performance.now();
   const repair = await broken();
+  const down = performance.now();
   await untilNotReady(affected);
   await repair();
-  return { since: performance.now(), affected, says: { down } };
+  return { since: performance.now(), affected, says: { began, down } };
 }
 
 export const faults = {

@@ -7,8 +7,8 @@ export const patience = 5000;
 /** For the pauses between two questions, and a busy machine. */
 const slack = 2000;
 
-/** What an instance has to say of a fault: that its backplane is down, soon after a moment; whatever it noticed, or nothing at all. */
-export type Says = { readonly down: number } | "anything" | "nothing";
+/** What an instance has to say of a fault: that its backplane is down, soon after a fault that began and was complete at these moments; whatever it noticed; or nothing at all. */
+export type Says = { readonly began: number; readonly down: number } | "anything" | "nothing";
 
 export function checkHealth({ name, health, over }: Instance, says: Says, checker: Pick<Checker, "fault">): void {
   /** Since when the backplane is said to be down. */
@@ -28,11 +28,11 @@ export function checkHealth({ name, health, over }: Instance, says: Says, checke
       checker.fault(`${name} was ready, though its backplane was down for ${Math.round(until - downAt)} ms`);
   }
   if (typeof says === "string") return;
-  const left = health.find(({ at, ready }) => at >= says.down && !ready);
+  const left = health.find(({ at, ready }) => at >= says.began && !ready);
   if (left === undefined) checker.fault(`${name} was ready all the time`);
   else if (left.at - says.down > patience + slack)
     checker.fault(`${name} was ready for ${Math.round(left.at - says.down)} ms without its broker`);
-  const found = health.find(({ at, backplane }) => at >= says.down && backplane !== "up");
+  const found = health.find(({ at, backplane }) => at >= says.began && backplane !== "up");
   if (found === undefined) checker.fault(`${name} never said that its backplane was down`);
   else if (found.at - says.down > patience + slack)
     checker.fault(`${name} said that its backplane is down only after ${Math.round(found.at - says.down)} ms`);
@@ -40,5 +40,5 @@ export function checkHealth({ name, health, over }: Instance, says: Says, checke
 
 /** When the broker went away: known, or else when the instance noticed. */
 function since(says: Says, noticed: number): number {
-  return typeof says === "string" ? noticed : says.down;
+  return typeof says === "string" ? noticed : says.began;
 }
