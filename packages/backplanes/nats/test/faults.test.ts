@@ -291,8 +291,9 @@ describe.skipIf(program === undefined).concurrent("nats, as it is found", () => 
     );
     await b?.backplane.subscribe(["c"]);
     const position = await a?.publish("c", "1");
-    await b?.until("suspect", () => b.suspects.length > 0);
-    expect([b?.suspects, b?.items]).toEqual([[["c"]], []]);
+    // A connection that came up may have said before that anything was missed.
+    await b?.until("suspect", () => b.suspects.some((channels) => channels?.includes("c")));
+    expect([b?.suspects.filter((channels) => channels !== undefined), b?.items]).toEqual([[["c"]], []]);
     expect((await b?.backplane.heads(["c"]))?.get("c")).toEqual(position);
   });
 
