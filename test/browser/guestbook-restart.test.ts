@@ -1,6 +1,7 @@
 /** The server stops and comes back while pages are open; entries are in the book once, whoever wrote them when. */
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { freePort } from "../services/process.ts";
 import { bookTemplate, type BookTemplate } from "./book-template.ts";
 import { hasChromium, launchChromium, picture } from "./chromium.ts";
 import { expectMessages, openGuestbook, untilShown } from "./guestbook-page.ts";
@@ -20,7 +21,8 @@ describe.skipIf(!hasChromium)("the guestbook over a restart", () => {
   });
   beforeEach(async () => {
     folder = await template.copy();
-    service = await startGuestbook({ folder: folder.path });
+    // One that nobody else is given while the service is away.
+    service = await startGuestbook({ folder: folder.path, port: await freePort() });
   });
   afterEach(async () => {
     await service.stop();

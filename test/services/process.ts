@@ -1,5 +1,7 @@
 /** Starts a server program for tests, waits until it answers, and ends it by its process id. */
 import { spawn, type ChildProcess } from "node:child_process";
+import { randomInt } from "node:crypto";
+import { createSocket } from "node:dgram";
 import { chown, mkdtemp, rm } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -91,18 +93,42 @@ export function probeTcp(port: number, request: string | Uint8Array, expected: s
   });
 }
 
-/** A port that was free a moment ago. */
-export function freePort(): Promise<number> {
+/**
+ * Below those that a system gives to connections and to servers that do not choose (Linux: from 32768; macOS, Windows: from 49152):
+ * a port that is out of use for a moment, because its server is stopped or not yet started, goes to nobody by chance.
+ */
+const ports = { first: 20_000, beyond: 32_768 };
+
+/** A TCP port of 127.0.0.1 where nothing listens, and that no other process is given by this function until this one ends, whatever listens there meanwhile. */
+export async function freePort(): Promise<number> {
+  for (let attempt = 1; attempt <= 1000; attempt++) {
+    const port = randomInt(ports.first, ports.beyond);
+    // The claim comes first, so that of two processes one looks at a port at a time.
+    if ((await claim(port)) && (await isFree(port))) return port;
+  }
+  throw new Error(`no free port from ${ports.first} to ${ports.beyond - 1}`);
+}
+
+/** Holds the UDP port of the same number, which nothing else uses: the system gives it back when this process ends, however it does. */
+function claim(port: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket("udp4").unref();
+    socket.on("error", (error) => (isTaken(error) ? resolve(false) : reject(error)));
+    socket.bind(port, "127.0.0.1", () => resolve(true));
+  });
+}
+
+function isFree(port: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error("no port")),
-      );
-    });
+    server.on("error", (error) => (isTaken(error) ? resolve(false) : reject(error)));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
+}
+
+function isTaken(error: NodeJS.ErrnoException): boolean {
+  // EACCES: the system keeps it for itself (Windows).
+  return error.code === "EADDRINUSE" || error.code === "EACCES";
 }
 
 export async function temporaryFolder(name: string, owner?: ServerUser): Promise<string> {

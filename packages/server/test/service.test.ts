@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { binaryCodec, type Packet } from "@zuruf/protocol";
 import { WebSocket } from "ws";
+import { freePort } from "../../../test/services/process.ts";
 import { PacketClient, upgradeStatus } from "../../../test/service/packet-client.ts";
 import { ServerError } from "../src/errors.ts";
 import { startService, type Service, type ServiceConfig } from "../src/service.ts";
@@ -377,11 +378,3 @@ test("a client that resets its half-open upgrade harms nobody", async () => {
   }
   expect((await fetch(`${url}/readyz`)).status).toBe(200);
 });
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

@@ -164,6 +164,8 @@ describe.skipIf(redisServer === undefined).concurrent("redis topologies", () => 
       const a = await join(`redis+sentinel://127.0.0.1:${sentinel.port}/main`, "a", ends);
       await a.backplane.subscribe(["c"]);
       const first = await a.publish("c", "1");
+      // WAIT is about what its own connection wrote. Right after the first copy a replica counts as there while it is not sent anything yet.
+      await toPrimary.set("after", "1");
       expect(await toPrimary.sendCommand(["WAIT", "1", "5000"])).toBe(1);
       const toSentinel = await speakTo(sentinel, ends);
       await until(
