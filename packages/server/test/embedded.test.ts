@@ -1,10 +1,12 @@
 import { once } from "node:events";
-import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createHttpServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import express from "express";
 import { fastify } from "fastify";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { z } from "zod";
-import { BackplaneError, memoryBackplane } from "@zuruf/hub";
+import { type Backplane, BackplaneError, memoryBackplane } from "@zuruf/hub";
+import { redis as openRedis } from "@zuruf/redis";
 import { PacketClient, upgradeStatus } from "../../../test/service/packet-client.ts";
 import { createServer } from "../src/create-server.ts";
 import type { Zuruf } from "../src/zuruf.ts";
@@ -20,59 +22,67 @@ async function listen(server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** What Express is to `http`: a function that is a request listener, with `listen`. */
-function expressLike(): { (request: IncomingMessage, response: ServerResponse): void; listen(port: number): Server } {
-  const app = (_request: IncomingMessage, response: ServerResponse): void => void response.end("mine\n");
-  return Object.assign(app, { listen: (port: number) => createHttpServer(app).listen(port, "127.0.0.1") });
-}
+/** The tests' Redis, under names of its own; in memory where there is none. */
+const broker = process.env["ZURUF_TEST_REDIS_URL"];
+const redis = (_url: string): Backplane =>
+  broker === undefined ? memoryBackplane() : openRedis(broker, { prefix: `embedded-${process.pid}` });
+const verify = async (token: string | undefined): Promise<string> => Promise.resolve(`user of ${token}`);
+const chatMessage = z.object({ text: z.string().trim().max(100) });
 
-/** The example of the guide, as printed. */
-function example(httpServer: Server): Zuruf {
-  const verify = async (token: string | undefined): Promise<string> => Promise.resolve(`user of ${token}`);
-  const chatMessage = z.object({ text: z.string().trim().max(100) });
-
+/** The guide's example, as printed. */
+async function example(httpServer: Server): Promise<Zuruf> {
   const zuruf = createServer({
-    backplane: memoryBackplane(),
+    backplane: redis("redis://localhost"),
     channels: { "chat:*": { history: { size: 1000, ttl: "1h" }, presence: true } },
   });
   zuruf.onConnect(async ({ token }) => ({ user: await verify(token) }));
   zuruf.onPublish(({ data }) => chatMessage.parse(data));
   zuruf.attach(httpServer);
-  ends.push(() => zuruf.close({ within: 0 }));
+  await zuruf.publish("chat:lobby", { text: "the server says hi" });
   return zuruf;
 }
 
-describe("the example works on", () => {
-  const works = async (httpServer: Server, url: string): Promise<unknown[]> => {
-    const zuruf = example(httpServer);
-    const client = await PacketClient.open(url, { token: "t" });
-    const [, , { user }] = (await client.answer(1)) as ["connected", 1, { user: string }];
-    await client.ask("subscribe", 2, "chat:lobby", {});
-    await zuruf.publish("chat:lobby", { text: "the server says hi" });
-    const [, , offset, , fromServer] = await client.next(([word]) => word === "msg");
-    const published = await client.ask("publish", 3, "chat:lobby", {}, { text: "  hi  ", more: 1 });
-    const fromClient = (await client.next(([word]) => word === "msg")).at(-1);
-    const refused = await client.ask("publish", 4, "chat:lobby", {}, { text: 5 });
-    return [user, offset, fromServer, published[0], fromClient, refused[0], await (await fetch(url)).text()];
-  };
-  const result = ["user of t", 1, { text: "the server says hi" }, "published", { text: "hi" }, "error", "mine\n"];
-
-  test("node:http", async () => {
-    const server = createHttpServer((_request, response) => response.end("mine\n"));
-    expect(await works(server, await listen(server))).toEqual(result);
-  });
-  test("what Express's listen returns", async () => {
-    const server = expressLike().listen(0);
+/** What answers "mine" at `/` and 404 elsewhere, on each kind of server that an application may have. */
+const hosts: Record<string, () => Promise<Server>> = {
+  async "node:http"() {
+    const server = createHttpServer((request, response) => {
+      response.statusCode = request.url === "/" ? 200 : 404;
+      response.end("mine\n");
+    });
+    return Promise.resolve(server);
+  },
+  async Express() {
+    const app = express();
+    app.get("/", (_request, response) => void response.send("mine\n"));
+    const server = app.listen(0, "127.0.0.1");
     await once(server, "listening");
-    expect(await works(server, await listen(server))).toEqual(result);
-  });
-  test("Fastify's server", async () => {
+    return server;
+  },
+  async Fastify() {
     const app = fastify();
     app.get("/", () => "mine\n");
-    const url = await app.listen({ port: 0, host: "127.0.0.1" });
+    await app.listen({ port: 0, host: "127.0.0.1" });
     ends.push(() => app.close());
-    expect(await works(app.server, url)).toEqual(result);
-  });
+    return app.server;
+  },
+};
+
+test.each(Object.keys(hosts))("the example works on %s", async (host) => {
+  const server = await (hosts[host] as () => Promise<Server>)();
+  const url = await listen(server);
+  const zuruf = await example(server);
+  ends.push(() => zuruf.close({ within: 0 }));
+  const client = await PacketClient.open(url, { token: "t" });
+  expect(await client.answer(1)).toMatchObject(["connected", 1, { user: "user of t" }]);
+  await client.ask("subscribe", 2, "chat:lobby", {});
+  const page = await client.ask("history", 3, "chat:lobby", { limit: 1 });
+  expect(page.at(-1)).toMatchObject([[expect.any(Number), {}, { text: "the server says hi" }]]);
+  expect((await client.ask("publish", 4, "chat:lobby", {}, { text: "  hi  ", more: 1 }))[0]).toBe("published");
+  expect((await client.next(([word]) => word === "msg")).at(-1)).toEqual({ text: "hi" });
+  expect((await client.ask("publish", 5, "chat:lobby", {}, { text: 5 }))[2]).toContain("rejected");
+  expect(await (await fetch(url)).text()).toBe("mine\n");
+  expect((await fetch(`${url}/nobody`)).status).toBe(404);
+  expect(await upgradeStatus(url, { path: "/nobody" })).toBe(404);
 });
 
 test("two servers share one http.Server, and other paths get 404", async () => {
