@@ -1,15 +1,23 @@
-import type { BackplaneSink, InstanceId } from "@zuruf/hub";
+import type { BackplaneSink, InstanceId, Item } from "@zuruf/hub";
 import { epochAt, readChain, readControl, readOffset } from "@zuruf/hub/store";
+import { readBlock, readBytes } from "./block.ts";
 import type { Connection, Row } from "./connection.ts";
 
 /** Bounds of one query: what is left comes with the next. */
-const most = { channels: 100, items: 100, batches: 100, polled: 1000 };
+const most = { channels: 500, publications: 10_000, blocks: 50, bytes: 4 * 1024 * 1024, batches: 100, polled: 1000 };
 
 /** What is known of a channel with interest: everything up to `after` was delivered, and the log is said to reach `head`. */
 interface Interest {
   /** Undefined while the head at the subscription is being asked for. */
   after: number | undefined;
   head: number;
+}
+
+/** A channel with something new: what is asked for, and up to where it is known to reach. */
+interface Asked {
+  readonly channel: string;
+  readonly after: number;
+  readonly head: number;
 }
 
 /** Turns hints into publications: asks the log for what is new on channels with interest, many channels in one query, one query at a time. */
@@ -65,14 +73,29 @@ export class Fetcher {
     }
   }
 
-  /** `log <head>=<channel> …` or `relay <batch> <channel> …`; anything else is somebody else's. */
+  /**
+   * This instance appended these itself: where they come next they need not be read.
+   * A fetch that is under way may bring them too, and does not deliver them again.
+   */
+  appended(channel: string, items: readonly Item[]): void {
+    const interest = this.#interest.get(channel);
+    const [first, last] = [items[0]?.offset ?? 0, items.at(-1)?.offset ?? 0];
+    if (interest?.after === undefined || interest.after !== first - 1) return this.#reached(channel, last);
+    interest.after = last;
+    for (const item of items) this.#sink.publication(channel, item);
+  }
+
+  /** `log <instance> <head>=<channel> …` or `relay <batch> <channel> …`; anything else is somebody else's. */
   hint(payload: string): void {
     const [kind, ...words] = payload.split(" ");
     if (kind === "log") {
-      for (const word of words) {
-        const equals = word.indexOf("=");
-        this.#reached(word.slice(equals + 1), readOffset(word.slice(0, Math.max(0, equals))));
-      }
+      const [instance, ...heads] = words;
+      // What it appended itself it knows already.
+      if (instance !== encodeURIComponent(this.#instance))
+        for (const word of heads) {
+          const equals = word.indexOf("=");
+          this.#reached(word.slice(equals + 1), readOffset(word.slice(0, Math.max(0, equals))));
+        }
     } else if (kind === "relay") {
       const [batch = "", ...channels] = words;
       const wanted = channels.filter((channel) => this.#interest.has(channel) || this.#controls.includes(channel));
@@ -138,11 +161,12 @@ export class Fetcher {
     if (connection === undefined) throw new Error("not connected");
     const batches = this.#batches.splice(0, most.batches);
     const relayed = batches.length === 0 ? [] : await this.#relayed(connection, batches);
-    const logged = this.#dirty.size === 0 ? [] : await this.#logged(connection);
+    const asked = this.#take();
+    const logged = asked.length === 0 ? [] : await this.#logged(connection, asked);
     // What an old session answered could overtake what the new one says.
     if (connection !== this.#connection) return;
     for (const [channel, data] of relayed) this.#deliverRelayed(channel, data);
-    this.#deliverLogged(logged);
+    this.#deliverLogged(asked, logged);
   }
 
   async #relayed(
@@ -154,30 +178,28 @@ export class Fetcher {
     return connection.query(sql, [[...new Set(batches.map((entry) => entry.batch))], channels]);
   }
 
-  async #logged(connection: Connection): Promise<Row[]> {
-    const channels = [...this.#dirty].slice(0, most.channels);
-    for (const channel of channels) this.#dirty.delete(channel);
-    // A hint may come while this is under way: what it says is not in the answer.
-    const heads = channels.map((channel) => this.#interest.get(channel)?.head ?? 0);
-    const sql = `select w.channel, h.chain, l."offset", l.data
-      from unnest($1::text[], $2::bigint[]) w (channel, after) join ${this.#schema}.head h on h.channel = w.channel
-      cross join lateral (select "offset", data from ${this.#schema}.log x
-        where x.channel = h.channel and x."offset" > w.after order by x."offset" limit ${most.items}) l
-      order by w.channel, l."offset"`;
-    const rows = await connection.query(sql, [
-      channels,
-      channels.map((channel) => this.#interest.get(channel)?.after ?? 0),
-    ]);
-    const counts = new Map<string, number>();
-    for (const [channel] of rows) if (typeof channel === "string") counts.set(channel, (counts.get(channel) ?? 0) + 1);
-    for (const [i, channel] of channels.entries()) {
-      const interest = this.#interest.get(channel);
-      if (interest === undefined) continue;
-      // A full page may not be all; anything less is, and what is missing in it was not kept.
-      if (counts.get(channel) === most.items) this.#dirty.add(channel);
-      else interest.after = Math.max(interest.after ?? 0, heads[i] ?? 0);
+  /** Channels of which something is new, as many as one query may ask for. */
+  #take(): Asked[] {
+    const asked: Asked[] = [];
+    let publications = 0;
+    for (const channel of this.#dirty) {
+      if (asked.length === most.channels || publications >= most.publications) break;
+      this.#dirty.delete(channel);
+      const { after, head = 0 } = this.#interest.get(channel) ?? {};
+      if (after === undefined || after >= head) continue;
+      asked.push({ channel, after, head });
+      publications += head - after;
     }
-    return rows;
+    return asked;
+  }
+
+  #logged(connection: Connection, asked: readonly Asked[]): Promise<Row[]> {
+    const sql = `select w.n::text, h.chain, l.first::text, l.data
+      from unnest($1::text[], $2::bigint[]) with ordinality w (channel, after, n) join ${this.#schema}.head h on h.channel = w.channel
+      cross join lateral (select first, data, sum(octet_length(data)) over (order by first) - octet_length(data) as before from ${this.#schema}.log x
+        where x.head = h.id and x.first > w.after order by x.first limit ${most.blocks}) l
+      where l.before < ${most.bytes}`;
+    return connection.query(sql, [asked.map(({ channel }) => channel), asked.map(({ after }) => after)]);
   }
 
   #deliverRelayed(channel: string | null | undefined, data: string | null | undefined): void {
@@ -189,19 +211,34 @@ export class Fetcher {
     } else if (this.#interest.has(channel)) this.#sink.publication(channel, { epoch: "", offset: 0, data: bytes });
   }
 
-  #deliverLogged(rows: readonly Row[]): void {
-    for (const [channel, chainText, offsetText, data] of rows) {
-      const interest = this.#interest.get(channel ?? "");
-      const chain = readChain(chainText ?? "");
-      const offset = readOffset(offsetText ?? "");
-      if (interest === undefined || chain === undefined || offset === undefined) continue;
-      interest.after = Math.max(interest.after ?? 0, offset);
-      this.#sink.publication(channel ?? "", { epoch: epochAt(chain, offset), offset, data: readBytes(data ?? "\\x") });
+  #deliverLogged(asked: readonly Asked[], rows: readonly Row[]): void {
+    const blocks = rows.map(([n, chain, first, data]) => ({
+      channel: asked[Number(n) - 1]?.channel ?? "",
+      chain: readChain(chain ?? ""),
+      first: readOffset(first ?? ""),
+      data: data ?? "",
+    }));
+    blocks.sort((a, b) => (a.first ?? 0) - (b.first ?? 0));
+    const found = new Set<string>();
+    for (const { channel, chain, first, data } of blocks) {
+      const interest = this.#interest.get(channel);
+      if (interest === undefined || chain === undefined || first === undefined) continue;
+      found.add(channel);
+      for (const [nth, publication] of readBlock(readBytes(data)).entries()) {
+        const offset = first + nth;
+        // It came with the writer's answer meanwhile.
+        if (offset <= (interest.after ?? 0)) continue;
+        interest.after = offset;
+        this.#sink.publication(channel, { epoch: epochAt(chain, offset), offset, data: publication });
+      }
+    }
+    for (const { channel, head } of asked) {
+      const interest = this.#interest.get(channel);
+      if (interest?.after === undefined) continue;
+      // What there is nothing of was not kept.
+      if (!found.has(channel)) interest.after = Math.max(interest.after, head);
+      // What was cut off comes with the next query, and so does what was said meanwhile.
+      if (interest.after < interest.head) this.#dirty.add(channel);
     }
   }
-}
-
-/** PostgreSQL's text form of bytea: `\x` and hexadecimal digits. */
-export function readBytes(text: string): Buffer {
-  return Buffer.from(text.slice(2), "hex");
 }

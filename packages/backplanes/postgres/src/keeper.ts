@@ -1,5 +1,5 @@
 import type { Settings } from "./options.ts";
-import { listenersOf, type Session } from "./session.ts";
+import type { Session } from "./session.ts";
 import { freshEpoch } from "./writer.ts";
 
 /** Milliseconds between looks at the outbox, and between deletions. */
@@ -16,13 +16,20 @@ export class Keeper {
   readonly #settings: Settings;
   readonly #session: () => Session | undefined;
   readonly #poll: () => Promise<void>;
+  readonly #announce: (channel: string, head: number) => void;
   readonly #grown = new Set<string>();
   #closed = false;
   #timers = new Set<NodeJS.Timeout>();
   readonly #working = new Set<Promise<unknown>>();
 
-  constructor(settings: Settings, session: () => Session | undefined, poll: () => Promise<void>) {
+  constructor(
+    settings: Settings,
+    session: () => Session | undefined,
+    poll: () => Promise<void>,
+    announce: (channel: string, head: number) => void,
+  ) {
     this.#settings = settings;
+    this.#announce = announce;
     this.#poll = poll;
     this.#session = session;
   }
@@ -57,15 +64,17 @@ export class Keeper {
 
   async #move(session: Session): Promise<void> {
     const { schema, keyWindow } = this.#settings;
-    const sql = `select ${schema}.move_outbox_1($1, $2, $3, $4) where exists (select from ${schema}.outbox)`;
+    const sql = `select ${schema}.move_outbox_1($1, $2, $3) where exists (select from ${schema}.outbox)`;
     for (;;) {
-      const [row] = await session.questions.query(sql, [
-        rowsAtOnce,
-        freshEpoch(),
-        keyWindow,
-        listenersOf(this.#settings),
-      ]);
-      if (Number(row?.[0] ?? 0) < rowsAtOnce || this.#closed) return;
+      const [row] = await session.questions.query(sql, [rowsAtOnce, freshEpoch(), keyWindow]);
+      const [count = "0", ...heads] = (row?.[0] ?? "0").split(" ");
+      for (const word of heads) {
+        const [head = "0"] = word.split("=", 1);
+        const channel = word.slice(head.length + 1);
+        this.grown(channel);
+        this.#announce(channel, Number(head));
+      }
+      if (Number(count) < rowsAtOnce || this.#closed) return;
     }
   }
 

@@ -20,13 +20,16 @@ import {
   readOffset,
   Reconnector,
   writeControl,
+  type EpochChain,
 } from "@zuruf/hub/store";
+import { Announcer } from "./announcer.ts";
+import { readBlock, readBytes } from "./block.ts";
 import { loadDriver, type Driver, type Row } from "./connection.ts";
 import { messageOf } from "./failures.ts";
-import { Fetcher, readBytes } from "./fetcher.ts";
+import { Fetcher } from "./fetcher.ts";
 import { Keeper } from "./keeper.ts";
 import { readSettings, type PostgresOptions, type Settings } from "./options.ts";
-import { Session } from "./session.ts";
+import { listenersOf, Session } from "./session.ts";
 import { freshEpoch, Writer } from "./writer.ts";
 
 const channelsPerQuery = 1000;
@@ -45,6 +48,7 @@ export class PostgresBackplane implements Backplane {
   #driver: Driver | undefined;
   #session: Session | undefined;
   #fetcher: Fetcher | undefined;
+  #announcer: Announcer | undefined;
   #reconnector: Reconnector | undefined;
   #instance: InstanceId = "";
 
@@ -55,13 +59,16 @@ export class PostgresBackplane implements Backplane {
       this.#settings,
       () => this.#session,
       async () => this.#fetcher?.poll(),
+      (channel, head) => this.#announcer?.head(channel, head),
     );
-    this.#writer = new Writer(
-      this.#settings,
-      this.#deadlines,
-      () => this.#session,
-      (channel) => this.#keeper.grown(channel),
-    );
+    this.#writer = new Writer(this.#settings, this.#deadlines, () => this.#session, {
+      appended: (channel, items) => {
+        this.#keeper.grown(channel);
+        this.#announcer?.head(channel, items.at(-1)?.offset ?? 0);
+        this.#fetcher?.appended(channel, items);
+      },
+      relayed: (batch, channels) => this.#announcer?.batch(batch, channels),
+    });
   }
 
   async start(instance: InstanceId, sink: BackplaneSink): Promise<void> {
@@ -72,6 +79,7 @@ export class PostgresBackplane implements Backplane {
       );
     this.#instance = instance;
     this.#fetcher = new Fetcher(this.#settings.schema, sink, instance, [controlName(), controlName(instance)]);
+    this.#announcer = new Announcer(instance, listenersOf(this.#settings));
     this.#reconnector = new Reconnector(() => this.#connect(), {
       up: () => sink.up(),
       down: (reason, silentFor) => sink.down(`PostgreSQL at ${this.#settings.where}: ${reason}`, silentFor),
@@ -92,6 +100,7 @@ export class PostgresBackplane implements Backplane {
     });
     this.#session = session;
     fetcher.restart(session.fetcher);
+    this.#announcer?.restart(session.listener);
     try {
       await this.#begin(session, fetcher.channels());
       if (!session.live || reconnector.closed) throw new Error("the connection ended");
@@ -198,15 +207,9 @@ export class PostgresBackplane implements Backplane {
       rows = await this.#ask(this.#page(session, channel, range));
     }
     const { chain, head } = readHead(rows[0]?.[0], rows[0]?.[1]);
-    const items: Item[] = [];
-    for (const [, , offsetText, data] of rows) {
-      const offset = readOffset(offsetText ?? "");
-      if (offset !== undefined && typeof data === "string")
-        items.push({ epoch: epochAt(chain, offset), offset, data: readBytes(data) });
-    }
+    const items = rows.flatMap((row) => readItems(row, chain, head.offset));
     const { after, before } = range;
     if (after === undefined) {
-      items.reverse();
       const reason = before === undefined ? undefined : misfit(chain, head.offset, before);
       return reason === undefined
         ? { items: endOf(items), head, complete: true }
@@ -216,23 +219,28 @@ export class PostgresBackplane implements Backplane {
     return reason === undefined ? { items, head, complete: true } : { items: [], head, complete: false, reason };
   }
 
-  /** Head and entries of one moment. What is over its retention and not yet deleted is left out. */
+  /** Head and blocks of one moment, and which of their publications are meant. What is over its retention and not yet deleted is left out. */
   #page(
     session: Session,
     channel: string,
     { after, before, limit }: { readonly after?: Position; readonly before?: Position; readonly limit: number },
   ): Promise<Row[]> {
     const { schema } = this.#settings;
-    const [bound, order, from] =
-      after === undefined ? ["<", "desc", before?.offset ?? Number.MAX_SAFE_INTEGER] : [">", "asc", after.offset];
+    const end = after === undefined ? "least($2::bigint, h.head + 1)" : "$2::bigint + $3::bigint + 1";
     return session.questions.query(
-      `select h.chain, h.head::text, l."offset"::text, l.data from ${schema}.head h left join lateral (
-        select x."offset", x.data from ${schema}.log x
-        where x.channel = h.channel and x."offset" ${bound} $2 and x."offset" > h.head - h.size and x.expires > now()
-          and (h.bytes = 0 or x."offset" = h.head or h.total - x.total + octet_length(x.data) <= h.bytes)
-        order by x."offset" ${order} limit $3) l on true
-      where h.channel = $1 order by l."offset" ${order}`,
-      [channel, from, Math.max(1, Math.floor(limit))],
+      `select h.chain, h.head::text, p.start::text, p.ending::text, h.bytes::text, (h.total - l.total)::text, l.first::text, l.data
+      from ${schema}.head h
+      cross join lateral (select ${end} as ending, greatest(${end} - $3::bigint, h.head - h.size + 1) as start) p
+      left join lateral (
+        select x.first, x.total, x.data from ${schema}.log x
+        where x.head = h.id and x.first < p.ending and x.first + x.count > p.start and x.expires > now()
+          and x.first >= coalesce((select max(y.first) from ${schema}.log y where y.head = h.id and y.first <= p.start), 0)) l on true
+      where h.channel = $1 order by l.first`,
+      [
+        channel,
+        after?.offset ?? before?.offset ?? Number.MAX_SAFE_INTEGER,
+        Math.min(Math.max(1, Math.floor(limit)), Number.MAX_SAFE_INTEGER),
+      ],
     );
   }
 
@@ -281,6 +289,23 @@ export class PostgresBackplane implements Backplane {
 
 function controlName(instance?: InstanceId): string {
   return instance === undefined ? "$control" : `$control:${encodeURIComponent(instance)}`;
+}
+
+/** Those publications of a block that are meant and that retention keeps; a row as `#page` has it. */
+function readItems(row: Row, chain: EpochChain, head: number): Item[] {
+  const data = row[7];
+  if (typeof data !== "string") return [];
+  const [start = 0, end = 0, bytes = 0, newer = 0, first = 0] = row.slice(2, 7).map((text) => readOffset(text ?? ""));
+  const items: Item[] = [];
+  let kept = newer;
+  // From the newest on, to count the bytes as retention does.
+  for (const [nth, publication] of [...readBlock(readBytes(data)).entries()].reverse()) {
+    const offset = first + nth;
+    kept += publication.byteLength;
+    if (bytes > 0 && offset < head && kept > bytes) break;
+    if (offset >= start && offset < end) items.push({ epoch: epochAt(chain, offset), offset, data: publication });
+  }
+  return items.reverse();
 }
 
 /** Keys come from clients: they may be long, and hold what PostgreSQL's text cannot (U+0000). */

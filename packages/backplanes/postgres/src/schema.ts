@@ -4,7 +4,7 @@
  * | table  | holds                                                                                     |
  * | ------ | ----------------------------------------------------------------------------------------- |
  * | head   | one row per channel: the lock under which offsets are given out, the chain of epochs      |
- * | log    | the publications; read by channel and offset, deleted in the background                    |
+ * | log    | one row per block: what one commit appended to one channel; deleted in the background     |
  * | key    | idempotency keys and the positions that they got                                           |
  * | relay  | publications without history and control messages, for a minute; unlogged                  |
  * | outbox | publications of applications' own transactions, until they are moved to the log            |
@@ -20,6 +20,7 @@ create schema if not exists ${schema};
 create table if not exists ${schema}.version (version integer primary key);
 create table if not exists ${schema}.head (
   channel text collate "C" primary key,
+  id bigint generated always as identity,
   head bigint not null default 0,
   chain text not null,
   incarnation text not null,
@@ -29,14 +30,16 @@ create table if not exists ${schema}.head (
   bytes bigint not null default 0,
   expires timestamptz not null
 ) with (fillfactor = 70);
+-- A block: its publications have the offsets from first on; data is the length of each (four bytes) before its bytes.
 create table if not exists ${schema}.log (
-  channel text collate "C" not null,
-  "offset" bigint not null,
-  -- Bytes appended to the channel up to here, this one included.
+  head bigint not null,
+  first bigint not null,
+  count integer not null,
+  -- Bytes of publications appended to the channel up to here, this block included.
   total bigint not null,
   expires timestamptz not null,
   data bytea not null,
-  primary key (channel, "offset")
+  primary key (head, first)
 );
 alter table ${schema}.log alter column data set storage external;
 create index if not exists log_expires on ${schema}.log (expires);
@@ -85,22 +88,6 @@ begin
   return array_to_string(v_links, ' ');
 end $$;
 
--- Announces texts as few notifications: each at most 8,000 bytes.
-create or replace function ${schema}.hint_1(p_listeners text, p_kind text, p_words text[]) returns void language plpgsql as $$
-declare
-  v_word text;
-  v_hint text := p_kind;
-begin
-  foreach v_word in array coalesce(p_words, '{}') loop
-    if octet_length(v_hint) + octet_length(v_word) > 7000 then
-      perform pg_notify(p_listeners, v_hint);
-      v_hint := p_kind;
-    end if;
-    v_hint := v_hint || ' ' || v_word;
-  end loop;
-  if v_hint <> p_kind then perform pg_notify(p_listeners, v_hint); end if;
-end $$;
-
 -- The heads of channels, made where there is none. Heads that are asked for live on.
 create or replace function ${schema}.heads_1(p_channels text[], p_epoch text) returns table (channel text, chain text, head bigint) language plpgsql as $$
 begin
@@ -114,75 +101,81 @@ begin
   return query select h.channel, h.chain, h.head from ${schema}.head h where h.channel = any(p_channels);
 end $$;
 
--- Appends and announces. p_blob holds all data in one piece; answers one 'epoch offset' per publication, in order, divided by newlines.
-create or replace function ${schema}.publish_1(
-  p_channels text[], p_lengths bigint[], p_blob bytea, p_sizes bigint[], p_ttls bigint[], p_bytes bigint[], p_keys text[],
-  p_epoch text, p_key_window bigint, p_listeners text
-) returns text language plpgsql as $$
+-- Locks the heads of these channels, each named once, and makes those that are not there.
+create or replace function ${schema}.lock_1(p_channels text[], p_epoch text) returns void language plpgsql as $$
 declare
-  v_incarnation text := ${schema}.incarnation_1();
-  v_names text[];
-  v_answer text;
-  v_hints text[];
   v_count int;
 begin
   -- What is acknowledged is on disk, whatever the default of the server is.
   if current_setting('synchronous_commit') = 'off' then perform set_config('synchronous_commit', 'on', true); end if;
-  select array_agg(c order by c) into v_names from (select distinct c collate "C" as c from unnest(p_channels) c) d;
-  insert into ${schema}.head (channel, chain, incarnation, expires)
-    select c, p_epoch || ':0', v_incarnation, now() + interval '7 days' from unnest(v_names) c
-    where not exists (select from ${schema}.head x where x.channel = c)
-    order by c
-    on conflict do nothing;
-  -- All in one order, so that two calls never wait for each other.
-  perform from ${schema}.head h where h.channel = any(v_names) order by h.channel for no key update;
-  get diagnostics v_count = row_count;
+  for v_attempt in 1..2 loop
+    -- All in one order, so that two calls never wait for each other.
+    perform from ${schema}.head h where h.channel = any(p_channels) order by h.channel for no key update;
+    get diagnostics v_count = row_count;
+    if v_count = cardinality(p_channels) then return; end if;
+    insert into ${schema}.head (channel, chain, incarnation, expires)
+      select c, p_epoch || ':0', ${schema}.incarnation_1(), now() + interval '7 days' from unnest(p_channels) c order by c collate "C"
+      on conflict do nothing;
+  end loop;
   -- A head that expired at this very moment: the caller tries again.
-  if v_count <> cardinality(v_names) then raise exception 'a head is gone' using errcode = 'serialization_failure'; end if;
-  with item as (
-    select u.n, u.channel collate "C" as channel, u.key collate "C" as key, u.size, u.ttl, u.bytes, u.length,
-      (sum(u.length) over (order by u.n) - u.length + 1)::int as start
-    from unnest(p_channels, p_lengths, p_sizes, p_ttls, p_bytes, p_keys) with ordinality u (channel, length, size, ttl, bytes, key, n)
-  ), known as (
-    select i.n, k.position from item i join ${schema}.key k on k.channel = i.channel and k.key = i.key where k.expires > now()
-  ), fresh as (
-    select i.*, row_number() over w as nth, sum(i.length) over w as run
-    from item i where not exists (select from known where known.n = i.n)
-    window w as (partition by i.channel order by i.n)
-  ), counted as (
-    select f.channel, max(f.nth) as count, max(f.run) as length, max(f.ttl) as ttl,
-      (array_agg(f.size order by f.n desc))[1] as size, (array_agg(f.bytes order by f.n desc))[1] as bytes
-    from fresh f group by f.channel
+  raise exception 'a head is gone' using errcode = 'serialization_failure';
+end $$;
+
+-- Appends one block to each of these channels, whose heads are locked. p_blob holds the blocks in one piece; the key p_keys[i] belongs to the
+-- publication p_nths[i] (from 0) of the channel p_owners[i] (from 1). Answers one line per channel: its first new offset, and its chain.
+create or replace function ${schema}.append_1(
+  p_channels text[], p_counts int[], p_lengths int[], p_blob bytea, p_sizes bigint[], p_ttls bigint[], p_bytes bigint[],
+  p_owners int[], p_nths int[], p_keys text[], p_epoch text, p_key_window bigint
+) returns text language plpgsql as $$
+declare
+  v_incarnation text := ${schema}.incarnation_1();
+  v_answer text;
+begin
+  with block as (
+    select u.*, (sum(u.length) over (order by u.n) - u.length + 1)::int as start
+    from unnest(p_channels, p_counts, p_lengths, p_sizes, p_ttls, p_bytes) with ordinality u (channel, count, length, size, ttl, bytes, n)
   ), moved as (
     update ${schema}.head h set
-      head = h.head + c.count, total = h.total + c.length, size = c.size, bytes = c.bytes,
-      expires = greatest(h.expires, now() + greatest(c.ttl * 10, 604800000) * interval '1 millisecond'),
+      head = h.head + b.count, total = h.total + b.length - 4 * b.count, size = b.size, bytes = b.bytes,
+      expires = greatest(h.expires, now() + greatest(b.ttl * 10, 604800000) * interval '1 millisecond'),
       incarnation = v_incarnation,
       chain = case when h.incarnation = v_incarnation then h.chain else ${schema}.link_1(h.chain, p_epoch, h.head + 1,
-        coalesce((select min(l."offset") from ${schema}.log l where l.channel = h.channel), h.head + 1)) end
-    from counted c where h.channel = c.channel
-    returning h.channel, h.head, h.head - c.count as before, h.total - c.length as total, substring(h.chain from '([^ :]+):[0-9]+$') as epoch
+        coalesce((select min(l.first) from ${schema}.log l where l.head = h.id), h.head + 1)) end
+    from block b where h.channel = b.channel collate "C"
+    returning h.id, h.channel, h.head - b.count + 1 as first, h.total, h.chain, b.n, b.count, b.start, b.length, b.ttl
   ), logged as (
-    insert into ${schema}.log (channel, "offset", total, expires, data)
-    select f.channel, m.before + f.nth, m.total + f.run, now() + f.ttl * interval '1 millisecond', substring(p_blob from f.start for f.length::int)
-    from fresh f join moved m on m.channel = f.channel
+    insert into ${schema}.log (head, first, count, total, expires, data)
+    select id, first, count, total, now() + ttl * interval '1 millisecond', substring(p_blob from start for length) from moved
   ), keyed as (
     insert into ${schema}.key as k (channel, key, position, expires)
-    select f.channel, f.key, m.epoch || ' ' || (m.before + f.nth), now() + p_key_window * interval '1 millisecond'
-    from fresh f join moved m on m.channel = f.channel where f.key is not null
+    select m.channel, u.key, substring(m.chain from '([^ :]+):[0-9]+$') || ' ' || (m.first + u.nth), now() + p_key_window * interval '1 millisecond'
+    from unnest(p_owners, p_nths, p_keys) u (owner, nth, key) join moved m on m.n = u.owner
     on conflict (channel, key) do update set position = excluded.position, expires = excluded.expires
   )
-  select
-    (select string_agg(coalesce(k.position, m.epoch || ' ' || (m.before + f.nth)), E'\\n' order by i.n)
-      from item i left join known k on k.n = i.n left join fresh f on f.n = i.n left join moved m on m.channel = i.channel),
-    (select array_agg(m.head || '=' || m.channel) from moved m)
-  into v_answer, v_hints;
-  perform ${schema}.hint_1(p_listeners, 'log', v_hints);
+  select string_agg(first || ' ' || chain, E'\\n' order by n) into v_answer from moved;
   return v_answer;
 end $$;
 
--- Announces without history. Losing it in a crash is allowed, so nobody waits for the disk.
-create or replace function ${schema}.relay_1(p_channels text[], p_lengths bigint[], p_blob bytea, p_listeners text) returns void language plpgsql as $$
+-- Appends, unless a key is known: then nothing is appended, and the answer is 'known' and one line for each such key, its number (from 1) and its position.
+create or replace function ${schema}.publish_1(
+  p_channels text[], p_counts int[], p_lengths int[], p_blob bytea, p_sizes bigint[], p_ttls bigint[], p_bytes bigint[],
+  p_owners int[], p_nths int[], p_keys text[], p_epoch text, p_key_window bigint
+) returns text language plpgsql as $$
+declare
+  v_known text;
+begin
+  perform ${schema}.lock_1(p_channels, p_epoch);
+  if cardinality(p_keys) > 0 then
+    select string_agg(u.i || ' ' || k.position, E'\\n') into v_known
+      from unnest(p_owners, p_keys) with ordinality u (owner, key, i)
+      join ${schema}.key k on k.channel = p_channels[u.owner] and k.key = u.key where k.expires > now();
+    if v_known is not null then return E'known\\n' || v_known; end if;
+  end if;
+  return ${schema}.append_1(p_channels, p_counts, p_lengths, p_blob, p_sizes, p_ttls, p_bytes, p_owners, p_nths, p_keys, p_epoch, p_key_window);
+end $$;
+
+-- Makes publications without history readable for whom they are announced to; answers their batch. Losing them in a crash is allowed, so nobody waits for the disk.
+create or replace function ${schema}.relay_1(p_channels text[], p_lengths bigint[], p_blob bytea) returns bigint language plpgsql as $$
 declare
   v_batch bigint := nextval('${schema}.batch');
 begin
@@ -190,26 +183,45 @@ begin
   insert into ${schema}.relay (batch, n, channel, data)
     select v_batch, n, channel, substring(p_blob from (sum(length) over (order by n) - length + 1)::int for length::int)
     from unnest(p_channels, p_lengths) with ordinality u (channel, length, n);
-  perform ${schema}.hint_1(p_listeners, 'relay ' || v_batch, (select array_agg(distinct c) from unnest(p_channels) c));
+  return v_batch;
 end $$;
 
--- Moves committed rows of the outbox to the log, in the order of their ids; returns how many. One mover at a time; nobody waits.
-create or replace function ${schema}.move_outbox_1(p_limit int, p_epoch text, p_key_window bigint, p_listeners text) returns int language plpgsql as $$
+-- Moves committed rows of the outbox to the log, in the order of their ids; answers how many, and 'head=channel' for each channel. One mover at a time; nobody waits.
+create or replace function ${schema}.move_outbox_1(p_limit int, p_epoch text, p_key_window bigint) returns text language plpgsql as $$
 declare
+  v_moved ${schema}.outbox[];
   r record;
+  v_hints text;
 begin
-  if not pg_try_advisory_xact_lock(hashtext('${schema}.outbox')) then return 0; end if;
+  if not pg_try_advisory_xact_lock(hashtext('${schema}.outbox')) then return '0'; end if;
   with gone as (
     delete from ${schema}.outbox where id in (select id from ${schema}.outbox order by id limit p_limit for update skip locked) returning *
   )
-  select count(*)::int as count, array_agg(channel order by id) as channels, array_agg(octet_length(data)::bigint order by id) as lengths,
-    string_agg(data, ''::bytea order by id) as blob, array_agg(size order by id) as sizes, array_agg(ttl order by id) as ttls,
-    array_agg(bytes order by id) as bytes, array_agg(key order by id) as keys
-  into r from gone;
-  if r.count > 0 then
-    perform ${schema}.publish_1(r.channels, r.lengths, r.blob, r.sizes, r.ttls, r.bytes, r.keys, p_epoch, p_key_window, p_listeners);
+  select coalesce(array_agg(row(gone.*)::${schema}.outbox order by id), '{}') into v_moved from gone;
+  perform ${schema}.lock_1((select coalesce(array_agg(distinct channel), '{}') from unnest(v_moved)), p_epoch);
+  with fresh as (
+    select m.*, row_number() over (partition by m.channel, m.key order by m.id) as time from unnest(v_moved) m
+    where not exists (select from ${schema}.key k where k.channel = m.channel and k.key = m.key and k.expires > now())
+  ), item as (
+    select *, dense_rank() over (order by channel) as owner, row_number() over (partition by channel order by id) - 1 as nth
+    from fresh where key is null or time = 1
+  ), block as (
+    select owner, channel, count(*) as count, string_agg(int4send(octet_length(data)) || data, ''::bytea order by id) as data,
+      (array_agg(size order by id desc))[1] as size, max(ttl) as ttl, (array_agg(bytes order by id desc))[1] as bytes
+    from item group by owner, channel
+  )
+  select array_agg(channel order by owner) as channels, array_agg(count::int order by owner) as counts,
+    array_agg(octet_length(data) order by owner) as lengths, string_agg(data, ''::bytea order by owner) as blob,
+    array_agg(size order by owner) as sizes, array_agg(ttl order by owner) as ttls, array_agg(bytes order by owner) as bytes,
+    (select array_agg(owner::int order by id) from item where key is not null) as owners,
+    (select array_agg(nth::int order by id) from item where key is not null) as nths,
+    (select array_agg(key order by id) from item where key is not null) as keys
+  into r from block;
+  if r.channels is not null then
+    perform ${schema}.append_1(r.channels, r.counts, r.lengths, r.blob, r.sizes, r.ttls, r.bytes, r.owners, r.nths, r.keys, p_epoch, p_key_window);
+    select string_agg(' ' || h.head || '=' || h.channel, '') into v_hints from ${schema}.head h where h.channel = any(r.channels);
   end if;
-  return r.count;
+  return cardinality(v_moved) || coalesce(v_hints, '');
 end $$;
 
 -- Deletes what retention does not keep, at most p_limit rows of each table; returns how many went. p_channels: those that have grown.
@@ -219,15 +231,15 @@ declare
   v_count int;
 begin
   delete from ${schema}.log l using (
-    select x.channel, x."offset" from ${schema}.head h join ${schema}.log x on x.channel = h.channel
+    select x.head, x.first from ${schema}.head h join ${schema}.log x on x.head = h.id
     where h.channel = any(p_channels)
-      and (x."offset" <= h.head - h.size or (h.bytes > 0 and x."offset" < h.head and h.total - x.total + octet_length(x.data) > h.bytes))
+      and (x.first + x.count - 1 <= h.head - h.size or (h.bytes > 0 and x.total < h.total and h.total - x.total >= h.bytes))
     limit p_limit
-  ) d where l.channel = d.channel and l."offset" = d."offset";
+  ) d where l.head = d.head and l.first = d.first;
   get diagnostics v_count = row_count;
   v_all := v_all + v_count;
   if pg_try_advisory_xact_lock(hashtext('${schema}.trim')) then
-    delete from ${schema}.log where (channel, "offset") in (select channel, "offset" from ${schema}.log where expires < now() limit p_limit);
+    delete from ${schema}.log where (head, first) in (select head, first from ${schema}.log where expires < now() limit p_limit);
     get diagnostics v_count = row_count;
     v_all := v_all + v_count;
     delete from ${schema}.key where (channel, key) in (select channel, key from ${schema}.key where expires < now() limit p_limit);

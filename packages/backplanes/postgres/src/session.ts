@@ -23,7 +23,8 @@ export class Session {
   readonly writer: Connection;
   readonly questions: Connection;
   readonly fetcher: Connection;
-  readonly #listener: Connection;
+  /** Also sends what is announced. */
+  readonly listener: Connection;
   readonly #events: SessionEvents;
   readonly #canaryName = `zuruf_canary_${randomBytes(8).toString("hex")}`;
   readonly #canary: Canary;
@@ -79,7 +80,7 @@ export class Session {
     this.writer = writer;
     this.questions = questions;
     this.fetcher = fetcher;
-    this.#listener = listener;
+    this.listener = listener;
     this.#events = events;
     this.#canary = new Canary(
       (mark) => this.#fly(settings, mark),
@@ -92,11 +93,13 @@ export class Session {
   }
 
   async #listen(settings: Settings): Promise<void> {
-    this.#listener.onNotification((channel, payload) => {
+    this.listener.onNotification((channel, payload) => {
       if (channel === this.#canaryName) this.#canary.heard(payload);
       else this.#events.hint(payload);
     });
-    await this.#listener.run(`listen ${listenersOf(settings)}; listen ${this.#canaryName}`);
+    await this.listener.run(
+      `set synchronous_commit = off; listen ${listenersOf(settings)}; listen ${this.#canaryName}`,
+    );
     this.#canary.start();
   }
 
@@ -107,8 +110,7 @@ export class Session {
     // The server ends a statement that takes too long, and says so: a connection without any answer after that has none to give.
     if (stalled > statementWithin(settings) + 1000)
       this.break(`it did not answer for ${Math.round(stalled)} ms`, Math.round(stalled));
-    const sql = "select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)";
-    await this.#listener.query(sql, [this.#canaryName, mark]);
+    await this.listener.query("select pg_notify($1, $2)", [this.#canaryName, mark]);
   }
 
   break(reason: string, silentFor?: number): void {
@@ -138,7 +140,7 @@ export class Session {
   }
 
   #connections(): Connection[] {
-    return [this.writer, this.questions, this.fetcher, this.#listener];
+    return [this.writer, this.questions, this.fetcher, this.listener];
   }
 }
 

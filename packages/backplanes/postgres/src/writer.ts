@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { BackplaneError, type Position, type PublishOptions, type Retention } from "@zuruf/hub";
-import { isEpoch, readOffset, type Deadlines } from "@zuruf/hub/store";
+import { BackplaneError, type Item, type Position, type PublishOptions, type Retention } from "@zuruf/hub";
+import { epochAt, isEpoch, readChain, readOffset, type Deadlines } from "@zuruf/hub/store";
+import { blockOf } from "./block.ts";
 import { isCollision, isUndone, isValueAtFault, messageOf } from "./failures.ts";
 import type { Settings } from "./options.ts";
-import { listenersOf, type Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 /** Bounds of one transaction: longer ones make others wait. */
-const most = { publications: 500, bytes: 4 * 1024 * 1024 };
+const most = { publications: 2000, bytes: 4 * 1024 * 1024 };
 /** Bytes that may wait for PostgreSQL; beyond, publications are refused at once. */
 const mostBytesWaiting = 64 * 1024 * 1024;
 const mostAttempts = 5;
@@ -23,6 +24,14 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+/** What the writer tells of what is stored. */
+export interface WriterEvents {
+  /** These are in the log, and nothing is between them. */
+  appended(channel: string, items: readonly Item[]): void;
+  /** These channels have something in this batch of the relay. */
+  relayed(batch: string, channels: readonly string[]): void;
+}
+
 /**
  * Collects what is published while a transaction is on its way, and sends it all in the next one: one round trip and one commit for many.
  * One transaction at a time keeps the call order of each publisher.
@@ -31,23 +40,18 @@ export class Writer {
   readonly #settings: Settings;
   readonly #deadlines: Deadlines;
   readonly #session: () => Session | undefined;
-  readonly #appended: (channel: string) => void;
+  readonly #events: WriterEvents;
   #queue: Waiting[] = [];
   #bytes = 0;
   #running = false;
   /** Publications with a key that are not settled yet: a repeat takes part in the first one's. */
   readonly #byKey = new Map<string, Promise<Position | undefined>>();
 
-  constructor(
-    settings: Settings,
-    deadlines: Deadlines,
-    session: () => Session | undefined,
-    appended: (channel: string) => void,
-  ) {
+  constructor(settings: Settings, deadlines: Deadlines, session: () => Session | undefined, events: WriterEvents) {
     this.#settings = settings;
     this.#deadlines = deadlines;
     this.#session = session;
-    this.#appended = appended;
+    this.#events = events;
   }
 
   publish(channel: string, data: Uint8Array, { retention, key }: PublishOptions): Promise<Position | undefined> {
@@ -153,40 +157,67 @@ export class Writer {
     }
   }
 
-  async #append(session: Session, batch: readonly Waiting[]): Promise<readonly Position[]> {
+  async #append(session: Session, batch: readonly Waiting[]): Promise<readonly (Position | undefined)[]> {
+    const positions = new Map<Waiting, Position>();
+    for (let left = batch; left.length > 0; left = left.filter((waiting) => !positions.has(waiting))) {
+      const channels = byChannel(left);
+      const [first = "", ...lines] = (await this.#ask(session, channels)).split("\n");
+      if (first === "known") {
+        // Nothing was appended: the others go again, without those.
+        const keyed = channels.flatMap(([, all]) => all.filter(({ key }) => key !== null));
+        for (const [waiting, position] of readKnown(keyed, lines)) positions.set(waiting, position);
+        continue;
+      }
+      for (const [i, line] of [first, ...lines].entries()) {
+        const [channel = "", appended = []] = channels[i] ?? [];
+        const items = readAppended(appended, line);
+        for (const [nth, { epoch, offset }] of items.entries()) {
+          const waiting = appended[nth];
+          if (waiting !== undefined) positions.set(waiting, { epoch, offset });
+        }
+        this.#events.appended(channel, items);
+      }
+    }
+    return batch.map((waiting) => positions.get(waiting));
+  }
+
+  async #ask(session: Session, channels: readonly (readonly [string, readonly Waiting[]])[]): Promise<string> {
     const { schema, keyWindow } = this.#settings;
-    const [row] = await session.writer.query(`select ${schema}.publish_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, [
-      batch.map(({ channel }) => channel),
-      batch.map(({ data }) => data.byteLength),
-      joined(batch),
-      batch.map(({ retention }) => retention?.size ?? 0),
-      batch.map(({ retention }) => Math.ceil(retention?.ttl ?? 0)),
-      batch.map(({ retention }) => retention?.bytes ?? 0),
-      batch.map(({ key }) => key),
-      freshEpoch(),
-      keyWindow,
-      listenersOf(this.#settings),
-    ]);
-    const positions = (row?.[0] ?? "").split("\n").map(readPosition);
-    if (positions.length !== batch.length) throw new Error("publish_1 answered for another number of publications");
-    for (const { channel } of batch) this.#appended(channel);
-    return positions;
+    const blocks = channels.map(([, all]) => blockOf(all.map(({ data }) => data)));
+    const retentions = channels.map(([, all]) => all.at(-1)?.retention);
+    const keyed = channels.flatMap(([, all], i) =>
+      all.flatMap(({ key }, nth) => (key === null ? [] : [{ owner: i + 1, nth, key }])),
+    );
+    const [row] = await session.writer.query(
+      `select ${schema}.publish_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+      [
+        channels.map(([channel]) => channel),
+        channels.map(([, all]) => all.length),
+        blocks.map((block) => block.reduce((sum, { byteLength }) => sum + byteLength, 0)),
+        Buffer.concat(blocks.flat()),
+        retentions.map((retention) => retention?.size ?? 0),
+        retentions.map((retention) => Math.ceil(retention?.ttl ?? 0)),
+        retentions.map((retention) => retention?.bytes ?? 0),
+        keyed.map(({ owner }) => owner),
+        keyed.map(({ nth }) => nth),
+        keyed.map(({ key }) => key),
+        freshEpoch(),
+        keyWindow,
+      ],
+    );
+    return row?.[0] ?? "";
   }
 
   async #relay(session: Session, batch: readonly Waiting[]): Promise<readonly undefined[]> {
-    await session.writer.query(`select ${this.#settings.schema}.relay_1($1, $2, $3, $4)`, [
+    const [row] = await session.writer.query(`select ${this.#settings.schema}.relay_1($1, $2, $3)::text`, [
       batch.map(({ channel }) => channel),
       batch.map(({ data }) => data.byteLength),
-      joined(batch),
-      listenersOf(this.#settings),
+      // One parameter in binary instead of many in hexadecimal.
+      Buffer.concat(batch.map(({ data }) => data)),
     ]);
+    this.#events.relayed(row?.[0] ?? "", [...new Set(batch.map(({ channel }) => channel))]);
     return [];
   }
-}
-
-/** One parameter in binary instead of many in hexadecimal. */
-function joined(batch: readonly Waiting[]): Buffer {
-  return Buffer.concat(batch.map(({ data }) => data));
 }
 
 function fail(batch: readonly Waiting[], code: "notStored" | "unknown", message: string, cause?: unknown): void {
@@ -197,11 +228,36 @@ export function freshEpoch(): string {
   return randomBytes(9).toString("base64url");
 }
 
-/** `epoch offset` */
-function readPosition(line: string): Position {
-  const [epoch = "", text = ""] = line.split(" ");
-  const offset = readOffset(text);
-  if (offset === undefined || !isEpoch(epoch))
-    throw new Error("PostgreSQL holds something else than Zuruf's positions");
-  return { epoch, offset };
+function byChannel(batch: readonly Waiting[]): [string, Waiting[]][] {
+  const channels = new Map<string, Waiting[]>();
+  for (const waiting of batch) {
+    const all = channels.get(waiting.channel);
+    if (all === undefined) channels.set(waiting.channel, [waiting]);
+    else all.push(waiting);
+  }
+  return [...channels];
 }
+
+/** `first chain`: from which offset on these were appended, and the chain of their log. */
+function readAppended(appended: readonly Waiting[], line: string): Item[] {
+  const space = line.indexOf(" ");
+  const first = readOffset(line.slice(0, Math.max(0, space)));
+  const chain = readChain(line.slice(space + 1));
+  if (first === undefined || chain === undefined || appended.length === 0) throw new Error(notOurs);
+  const epoch = epochAt(chain, first);
+  return appended.map(({ data }, nth) => ({ epoch, offset: first + nth, data }));
+}
+
+/** Lines of `number epoch offset`. */
+function readKnown(keyed: readonly Waiting[], lines: readonly string[]): [Waiting, Position][] {
+  if (lines.length === 0) throw new Error(notOurs);
+  return lines.map((line) => {
+    const [number = "", epoch = "", text = ""] = line.split(" ");
+    const waiting = keyed[Number(number) - 1];
+    const offset = readOffset(text);
+    if (waiting === undefined || offset === undefined || !isEpoch(epoch)) throw new Error(notOurs);
+    return [waiting, { epoch, offset }];
+  });
+}
+
+const notOurs = "PostgreSQL holds something else than Zuruf's positions";

@@ -1,0 +1,28 @@
+/**
+ * A block is what one commit appended to one channel: the length of each publication (four bytes, the highest first) before its bytes.
+ * Rows are what PostgreSQL spends its time on, and this makes them as few as there are channels, however many publications go together.
+ */
+export function blockOf(publications: readonly Uint8Array[]): Uint8Array[] {
+  return publications.flatMap((data) => {
+    const length = Buffer.allocUnsafe(4);
+    length.writeUInt32BE(data.byteLength);
+    return [length, data];
+  });
+}
+
+/** The publications of a block, as views of it; what is not a block has none. */
+export function readBlock(block: Buffer): Buffer[] {
+  const publications: Buffer[] = [];
+  for (let at = 0; at < block.length;) {
+    const start = at + 4;
+    at = start <= block.length ? start + block.readUInt32BE(at) : Infinity;
+    if (at > block.length) return [];
+    publications.push(block.subarray(start, at));
+  }
+  return publications;
+}
+
+/** PostgreSQL's text form of bytea: `\x` and hexadecimal digits. */
+export function readBytes(text: string): Buffer {
+  return Buffer.from(text.slice(2), "hex");
+}
