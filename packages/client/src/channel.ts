@@ -244,6 +244,11 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
     this.#watched = true;
     if (this.#state === "unsubscribed") return;
     this.#enter("subscribing", "presence");
+    this.#renew();
+  }
+
+  /** Asks again where the server may have taken the request before. */
+  #renew(): void {
     this.#host.send({ type: "unsubscribe", channel: this.name }, () => undefined);
     this.request();
   }
@@ -314,7 +319,8 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
     this.emit("error", error);
     if (error.retryable) {
       const delay = error.retryAfter + this.#backoff.next();
-      this.#timer = this.#host.clock.setTimeout(() => this.request(), delay);
+      const unanswered = error.code === "timeout";
+      this.#timer = this.#host.clock.setTimeout(() => (unanswered ? this.#renew() : this.request()), delay);
     } else this.#leave(error.code, error);
   }
 

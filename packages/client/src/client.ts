@@ -11,7 +11,7 @@ import {
   ZurufError,
 } from "@zuruf/protocol";
 import { ClientChannel, type Channel, type ChannelHost, type PublishOptions } from "./channel.ts";
-import { Connection, fromWire } from "./connection.ts";
+import { Connection, fromWire, noAnswer } from "./connection.ts";
 import { Backoff, type Ending } from "./ending.ts";
 import { Emitter, type Listenable } from "./emitter.ts";
 import type { Answered, Line, Request } from "./line.ts";
@@ -111,7 +111,7 @@ export class ClientCore extends Emitter<ClientEvents> implements Client {
       ids: this.#ids,
       backoff,
       clock,
-      send: (request, answered) => this.#send(request, answered),
+      send: (request, answered) => this.#send(request, answered, this.#settings.timeout),
       hold: (channel) => this.#outbox.hold(channel),
       release: (channel) => this.#outbox.release(channel),
       wake: () => this.#wake(),
@@ -151,7 +151,7 @@ export class ClientCore extends Emitter<ClientEvents> implements Client {
     this.#away = undefined;
     if (this.#state !== "disconnected") return;
     this.#backoff.reset();
-    this.#endWake = onWake(() => this.#woken());
+    this.#endWake = onWake((offline) => this.#woken(offline));
     this.#enter("connecting", "requested");
     // A handler may have disconnected.
     if (this.#away === undefined) this.#dial();
@@ -233,10 +233,10 @@ export class ClientCore extends Emitter<ClientEvents> implements Client {
     this.#enter("connecting", reason, { retryIn, ...(code !== undefined && { code }) });
   }
 
-  /** The network or the user is back: no need to wait out a long delay, only what the server asked for. */
-  #woken(): void {
+  /** The network or the user is back: no need to wait out a long delay, only what the server asked for. Whether a connection outlived what happened is asked. */
+  #woken(offline: boolean): void {
     if (this.#state === "connected") return this.#connection?.probe();
-    if (this.#retry === undefined) return;
+    if (offline || this.#retry === undefined) return;
     const now = this.#settings.clock.now();
     this.#backoff.reset();
     const retryIn = Math.max(0, this.#notBefore - now) + this.#backoff.next();
@@ -269,9 +269,9 @@ export class ClientCore extends Emitter<ClientEvents> implements Client {
     return this.#away;
   }
 
-  #send(request: Request, answered: Answered): boolean {
+  #send(request: Request, answered: Answered, timeout?: number): boolean {
     if (this.#state !== "connected" || this.#connection === undefined) return false;
-    this.#connection.request(request, answered);
+    this.#connection.request(request, answered, timeout);
     return true;
   }
 
@@ -301,7 +301,7 @@ export class ClientCore extends Emitter<ClientEvents> implements Client {
         finish();
         reject(
           sent
-            ? new ZurufError("timeout", "no answer came in time")
+            ? noAnswer()
             : new ZurufError("unavailable", "there was no connection in time: the request was not sent"),
         );
       }, timeout);

@@ -7,7 +7,7 @@ import {
   type WireError,
   ZurufError,
 } from "@zuruf/protocol";
-import { type Ending, endingOfClose, endingOfError } from "./ending.ts";
+import { after, type Ending, endingOfClose, endingOfError } from "./ending.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import type { Answered, Request } from "./line.ts";
 import type { Transport, TransportFactory } from "./transport.ts";
@@ -40,13 +40,18 @@ export function fromWire([code, message, retryable, retryAfter]: WireError): Zur
   return new ZurufError(code, message, { retryable, retryAfter });
 }
 
+/** What a request is told that the server, though it lives, has not answered. */
+export function noAnswer(): ZurufError {
+  return new ZurufError("timeout", "no answer came in time");
+}
+
 /** One life of a line to the server: token, transport, handshake, then requests with their answers and pushes, until it ends. Never reused. */
 export class Connection {
   readonly #setup: ConnectionSetup;
   readonly #events: ConnectionEvents;
   readonly #pending = new Map<number, Answered>();
   /** Beyond the server's limit of unanswered requests: sent as answers come in. */
-  readonly #queued: [request: Request, answered: Answered][] = [];
+  readonly #queued: Parameters<Connection["request"]>[] = [];
   #window = Number.POSITIVE_INFINITY;
   #transport: Transport | undefined;
   #heartbeat: Heartbeat | undefined;
@@ -64,17 +69,25 @@ export class Connection {
     void this.#open();
   }
 
-  /** @param answered is called once; with an error at the latest when this connection ends. */
-  request(request: Request, answered: Answered): void {
-    if (this.#pending.size >= this.#window) this.#queued.push([request, answered]);
-    else this.#ask(request, answered);
+  /**
+   * @param answered is called once; with an error at the latest when this connection ends.
+   * @param timeout milliseconds from its sending, after which it is answered with `timeout`; undefined: none.
+   */
+  request(request: Request, answered: Answered, timeout?: number): void {
+    if (this.#pending.size >= this.#window) this.#queued.push([request, answered, timeout]);
+    else this.#ask(request, answered, timeout);
   }
 
-  #ask(request: Request, answered: Answered): void {
+  #ask(request: Request, answered: Answered, timeout = Number.POSITIVE_INFINITY): void {
     do this.#lastId = (this.#lastId % 0xffff_ffff) + 1;
     while (this.#pending.has(this.#lastId));
     const id = this.#lastId;
-    this.#pending.set(id, answered);
+    const { clock } = this.#setup;
+    const timer = after(clock, timeout, () => this.#answer(id, undefined, noAnswer()));
+    this.#pending.set(id, (answer, error) => {
+      clock.clearTimeout(timer);
+      answered(answer, error);
+    });
     this.send({ ...request, id });
   }
 
@@ -168,15 +181,17 @@ export class Connection {
     }
     this.#heartbeat?.received();
     const id = "id" in packet && !ownIds.has(packet.type) ? packet.id : undefined;
-    const answered = id === undefined ? undefined : this.#pending.get(id);
-    if (id === undefined || answered === undefined) return this.#events.push(packet);
+    if (id === undefined || !this.#pending.has(id)) this.#events.push(packet);
+    else if (packet.type === "error") this.#answer(id, undefined, fromWire(packet.error));
+    else this.#answer(id, packet, undefined);
+  }
+
+  #answer(id: number, ...answer: Parameters<Answered>): void {
+    const answered = this.#pending.get(id);
     this.#pending.delete(id);
-    if (packet.type === "error") answered(undefined, fromWire(packet.error));
-    else answered(packet, undefined);
-    if (this.#pending.size < this.#window) {
-      const next = this.#queued.shift();
-      if (next !== undefined) this.#ask(...next);
-    }
+    answered?.(...answer);
+    const next = this.#pending.size < this.#window ? this.#queued.shift() : undefined;
+    if (next !== undefined) this.#ask(...next);
   }
 
   #end(ending: Ending): void {

@@ -140,6 +140,20 @@ describe.skipIf(!hasChromium)("in a browser", () => {
     expect(Date.now() - began).toBeLessThan(3_000);
   });
 
+  test("a page that loses its network does not go on saying that it is connected", async () => {
+    const page = await open();
+    relay.freeze();
+    const began = Date.now();
+    await context.setOffline(true);
+    await untilConnected(page, false);
+    // Its heartbeat would have taken 125 s.
+    expect(Date.now() - began).toBeLessThan(10_000);
+    await service.zuruf.publish("room", "while it was away");
+    await context.setOffline(false);
+    await page.waitForFunction(() => window.heard.length === 1);
+    expect(await page.evaluate(() => window.recovered)).toEqual([false, true]);
+  });
+
   test("a page that is looked at again finds out that its connection is dead", async () => {
     const page = await open();
     relay.freeze();

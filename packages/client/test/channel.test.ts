@@ -1,3 +1,4 @@
+import type { Packet, PacketOf } from "@zuruf/protocol";
 import { describe, expect, test } from "vitest";
 import {
   type Channel,
@@ -28,6 +29,10 @@ function setUp(): {
     room.on(name, (event) => void events.push([name, event] as Happening));
   const data = (): unknown[] => events.flatMap(([name, event]) => (name === "publication" ? [event.data] : []));
   return { server, client, room, events, data };
+}
+
+function connectedAs(client: string, id: number): PacketOf<"connected"> {
+  return { type: "connected", id, client, secret: "s", resumed: false, instance: "i", heartbeat: 0, limits: {} };
 }
 
 describe("subscribing", () => {
@@ -210,6 +215,61 @@ describe("subscribing", () => {
     expect(events.at(-1)).toEqual(["state", { state: "unsubscribed", previous: "subscribing", reason: "forbidden" }]);
   });
 
+  test("never answered by a server that lives: asked again, with what was asked before taken back; what is published does not wait for it", async () => {
+    const { server, client, room, events } = setUp();
+    let asked: Packet | undefined;
+    server.script = (packet) => {
+      if (packet.type !== "subscribe") return undefined;
+      asked ??= packet;
+      return asked === packet ? null : undefined;
+    };
+    const subscribed = room.subscribe();
+    const published = room.publish("now");
+    await server.clock.advance(9_999);
+    expect([events.length, server.line.of("publish").length]).toEqual([1, 0]);
+    await server.clock.advance(1);
+    expect(events.at(-1)).toMatchObject(["error", { code: "timeout", retryable: true }]);
+    await published;
+    // Too late: what it says is of the past.
+    server.line.say({ type: "subscribed", id: 2, position: ["e", 9], delivery: "stream" });
+    expect(room.state).toBe("subscribing");
+    await server.clock.advance(500);
+    await subscribed;
+    const about = server.line.received.filter((packet) => "channel" in packet).map(({ type }) => type);
+    expect(about).toEqual(["subscribe", "publish", "unsubscribe", "subscribe"]);
+    expect([room.state, client.state, server.lines.length]).toEqual(["subscribed", "connected", 1]);
+    await server.clock.advance(60_000);
+    expect(events.at(-1)?.[0]).toBe("subscribed");
+  });
+
+  test("an answer that comes in time, or a lost connection, leaves no deadline behind", async () => {
+    const { server, room, events } = setUp();
+    await room.subscribe();
+    server.script = (packet) => (packet.type === "subscribe" ? null : undefined);
+    server.line.end();
+    await server.clock.advance(500);
+    server.line.end();
+    server.script = () => undefined;
+    await server.clock.advance(60_000);
+    expect(events.filter(([name]) => name === "error")).toEqual([]);
+    expect(server.clock.timers).toBe(0);
+  });
+
+  test("an unsubscribe that is never answered keeps no place among the requests", async () => {
+    const { server, client, room } = setUp();
+    server.script = (packet) => {
+      if (packet.type === "connect") return { ...connectedAs("c1", packet.id), limits: { requests: 1 } };
+      return packet.type === "unsubscribe" ? null : undefined;
+    };
+    await room.subscribe();
+    room.unsubscribe();
+    const other = client.channel("other").subscribe();
+    expect(server.line.of("subscribe").length).toBe(1);
+    await server.clock.advance(10_000);
+    await other;
+    expect(client.channel("other").state).toBe("subscribed");
+  });
+
   test("disconnect() rejects who waits, and keeps the wish", async () => {
     const { server, client, room } = setUp();
     server.script = (packet) => (packet.type === "subscribe" ? null : undefined);
@@ -232,19 +292,7 @@ describe("own publications", () => {
     await room.subscribe();
     server.line.msg("chat:lobby", 1, 1, { client: "c1", time: 1 });
     server.line.end();
-    server.script = (packet) =>
-      packet.type === "connect"
-        ? {
-            type: "connected",
-            id: packet.id,
-            client: "new",
-            secret: "s",
-            resumed: false,
-            instance: "i2",
-            heartbeat: 0,
-            limits: {},
-          }
-        : undefined;
+    server.script = (packet) => (packet.type === "connect" ? connectedAs("new", packet.id) : undefined);
     await server.clock.advance(500);
     server.line.msg("chat:lobby", 2, 2, { client: "c1", time: 1 });
     server.line.msg("chat:lobby", 3, 3, { client: "new", time: 1 });
@@ -318,17 +366,7 @@ describe("many channels", () => {
     const { server, client } = setUp();
     const held: (() => void)[] = [];
     server.script = (packet, line) => {
-      if (packet.type === "connect")
-        return {
-          type: "connected",
-          id: packet.id,
-          client: "c",
-          secret: "s",
-          resumed: false,
-          instance: "i",
-          heartbeat: 0,
-          limits: { requests: 2 },
-        };
+      if (packet.type === "connect") return { ...connectedAs("c", packet.id), limits: { requests: 2 } };
       if (packet.type !== "subscribe") return undefined;
       held.push(() => line.say({ type: "subscribed", id: packet.id, delivery: "stream" }));
       return null;

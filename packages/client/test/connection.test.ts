@@ -12,6 +12,20 @@ function watched(client: Client): { states: StateEvent[]; errors: ZurufError[] }
   return { states, errors };
 }
 
+/** Makes this look like a page whose events the test fires. */
+function page(): {
+  fire: (event: string) => void;
+  handlers: Map<string, (event: { type: string }) => void>;
+  document: { visibilityState: string };
+} {
+  const handlers = new Map<string, (event: { type: string }) => void>();
+  const document = { visibilityState: "visible" };
+  vi.stubGlobal("addEventListener", handlers.set.bind(handlers));
+  vi.stubGlobal("removeEventListener", (event: string) => void handlers.delete(event));
+  vi.stubGlobal("document", document);
+  return { fire: (type) => handlers.get(type)?.({ type }), handlers, document };
+}
+
 describe("connecting", () => {
   test("the handshake: protocol, token, session", async () => {
     const server = new ScriptedServer();
@@ -153,9 +167,7 @@ describe("coming back", () => {
   });
 
   test("the server's retryAfter is the least delay, also when woken", async () => {
-    vi.stubGlobal("addEventListener", (event: string, run: () => void) => void (event === "online" && (online = run)));
-    vi.stubGlobal("removeEventListener", () => undefined);
-    let online: (() => void) | undefined;
+    const { fire } = page();
     const server = new ScriptedServer();
     const client = createClient("ws://host/ws", server.options);
     const { states } = watched(client);
@@ -164,7 +176,7 @@ describe("coming back", () => {
     server.line.end(4400, "draining retryAfter=30000");
     expect(states.at(-1)).toMatchObject({ state: "connecting", reason: "draining", code: 4400, retryIn: 30_500 });
     await server.clock.advance(29_000);
-    online?.();
+    fire("online");
     await server.clock.advance(999);
     expect(server.lines.length).toBe(1);
     await server.clock.advance(501);
@@ -323,19 +335,6 @@ describe("heartbeat", () => {
 describe("waking", () => {
   afterEach(() => vi.unstubAllGlobals());
 
-  function page(): {
-    fire: (event: string) => void;
-    handlers: Map<string, () => void>;
-    document: { visibilityState: string };
-  } {
-    const handlers = new Map<string, () => void>();
-    const document = { visibilityState: "visible" };
-    vi.stubGlobal("addEventListener", (event: string, run: () => void) => void handlers.set(event, run));
-    vi.stubGlobal("removeEventListener", (event: string) => void handlers.delete(event));
-    vi.stubGlobal("document", document);
-    return { fire: (event) => handlers.get(event)?.(), handlers, document };
-  }
-
   test("the network is back: the long wait ends", async () => {
     const { fire, handlers } = page();
     const server = new ScriptedServer();
@@ -373,6 +372,27 @@ describe("waking", () => {
     fire("visibilitychange");
     await server.clock.advance(5_000);
     expect(client.state).toBe("connecting");
+  });
+
+  test("the network is gone: a connection that answers stays, one that does not ends within 5 s, and nothing is hurried", async () => {
+    const { fire } = page();
+    const server = new ScriptedServer();
+    const client = createClient("ws://host/ws", server.options);
+    const { states } = watched(client);
+    client.connect();
+    await settled();
+    fire("offline");
+    await server.clock.advance(6_000);
+    expect(client.state).toBe("connected");
+    server.script = ({ type }) => (type === "ping" ? null : undefined);
+    fire("offline");
+    await server.clock.advance(5_000);
+    expect(states.at(-1)).toMatchObject({ state: "connecting", reason: "silent", retryIn: 500 });
+    const events = states.length;
+    fire("offline");
+    expect(states.length).toBe(events);
+    await server.clock.advance(500);
+    expect(client.state).toBe("connected");
   });
 });
 
