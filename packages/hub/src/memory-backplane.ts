@@ -27,8 +27,7 @@ export class MemoryBroker {
     return this.#clock;
   }
 
-  log(channel: string): MemoryLog {
-    const now = this.#clock.now();
+  log(channel: string, now: number = this.#clock.now()): MemoryLog {
     let log = this.#logs.get(channel);
     if (log === undefined) {
       log = new MemoryLog(this.#epoch(), now);
@@ -88,9 +87,10 @@ export class MemoryBackplane implements Backplane {
       this.#announce(channel, { epoch: "", offset: 0, data });
       return undefined;
     }
-    const log = this.#broker.log(channel);
-    const { position, repeated } = log.append(data, options.retention, options.key, this.#broker.clock.now());
-    if (!repeated) this.#announce(channel, { ...position, data });
+    const now = this.#broker.clock.now();
+    const log = this.#broker.log(channel, now);
+    const { position, repeated } = log.append(data, options.retention, options.key, now);
+    if (!repeated) this.#announce(channel, { epoch: position.epoch, offset: position.offset, data });
     return position;
   }
 

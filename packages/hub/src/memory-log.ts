@@ -98,14 +98,18 @@ export class MemoryLog {
   /** Forgets what is too old; true when nothing is left worth keeping. */
   expire(now: number): boolean {
     while (this.#count > 0 && this.#at(this.#oldest).time <= now - this.#ttl) this.#drop();
-    // Keys are in the order of their end, because the window is the same for all.
+    if (this.#keys.size > 0) this.#forgetKeys(now);
+    // A log that was asked for and never written to holds nothing to remember.
+    const keep = this.#offset === 0 ? emptyFor : Math.max(week, headFactor * this.#ttl);
+    return now - this.#touched > keep && this.#count === 0;
+  }
+
+  #forgetKeys(now: number): void {
+    // In the order of their end, because the window is the same for all.
     for (const [key, { until }] of this.#keys) {
       if (until > now) break;
       this.#keys.delete(key);
     }
-    // A log that was asked for and never written to holds nothing to remember.
-    const keep = this.#offset === 0 ? emptyFor : Math.max(week, headFactor * this.#ttl);
-    return now - this.#touched > keep && this.#count === 0;
   }
 
   /** A position is good below the first offset of the epoch after its own, and not above the head. */

@@ -13,6 +13,15 @@ describe("the envelope", () => {
     expect(decodeEnvelope(encodeEnvelope({ time: 1 }, { format: "json", text: "0" }))?.info).toEqual({ time: 1 });
   });
 
+  test("short and long ones stay apart, however many there are", () => {
+    const written = Array.from({ length: 500 }, (_, i) => {
+      const text = JSON.stringify((i % 2 === 0 ? "ü😀" : "x").repeat((i * 7) % 300));
+      return { text, bytes: encodeEnvelope({ time: i }, { format: "json", text }) };
+    });
+    for (const [time, { text, bytes }] of written.entries())
+      expect(decodeEnvelope(bytes)).toEqual({ info: { time }, payload: { format: "json", text } });
+  });
+
   test("what a broker should not hold is no envelope", () => {
     const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
     for (const text of [

@@ -1,6 +1,7 @@
 import { fromBase64, toBase64 } from "./base64.ts";
 import { maxDepth, PacketError, type Codec } from "./codec.ts";
 import { checks, isId, isObject, isUint } from "./field-checks.ts";
+import { readPublish } from "./json-publish.ts";
 import { depthWithin, lastElement } from "./json-scan.ts";
 import { isChannelName } from "./names.ts";
 import type { HistoryItem, Packet, PacketOf, PacketType, Payload, PublicationInfo } from "./packets.ts";
@@ -25,6 +26,7 @@ export const jsonCodec: Codec = {
   kind: "text",
   encode(packet: Packet): string {
     if (packet.type === "msg") return encodeMsg(packet);
+    if (packet.type === "published") return encodePublished(packet);
     if (packet.type === "unknown")
       throw new PacketError(`a packet of the unknown word ${packet.word} cannot be encoded`);
     const { word, fields, options, last } = shapes[packet.type];
@@ -50,6 +52,8 @@ export const jsonCodec: Codec = {
 
   decode(message: string | Uint8Array): Packet {
     if (typeof message !== "string") throw new PacketError("zuruf.v1.json speaks in text messages", 0, true);
+    const publish = readPublish(message);
+    if (publish !== undefined) return publish;
     if (message.length > maxDepth && !depthWithin(message, maxDepth))
       throw new PacketError(`arrays and objects more than ${maxDepth} deep`);
     let array: unknown;
@@ -119,6 +123,11 @@ function encodeMsg({ channel, offset, info, payload }: PacketOf<"msg">): string 
   const head = `["msg",${JSON.stringify(channel)},${offset},`;
   if (info !== undefined) return `${head}${infoText(info, payload)},${dataText(payload)}]`;
   return `${head}${payload.format === "binary" ? `{"format":"binary"},` : ""}${dataText(payload)}]`;
+}
+
+function encodePublished({ id, position }: PacketOf<"published">): string {
+  if (position === undefined) return `["published",${id},{}]`;
+  return `["published",${id},{"position":[${JSON.stringify(position[0])},${position[1]}]}]`;
 }
 
 function itemsText(items: readonly HistoryItem[]): string {

@@ -27,13 +27,14 @@ const forbidden = /[\u0000-\u0020\u007f-\u009f{}\ud800-\udfff]/u;
 
 /** 1–200 bytes of UTF-8 without control characters, space, `{` or `}`. (A leading `$` is reserved; that is the server's to refuse.) */
 export function isChannelName(value: unknown): value is string {
-  return (
-    typeof value === "string" &&
-    value.length > 0 &&
-    value.length <= maxChannelBytes &&
-    !forbidden.test(value) &&
-    utf8Length(value) <= maxChannelBytes
-  );
+  if (typeof value !== "string" || value.length === 0 || value.length > maxChannelBytes) return false;
+  for (let i = 0; i < value.length; i++) {
+    const unit = value.charCodeAt(i);
+    // Most names are plain; what else there is, is looked at closely.
+    if (unit <= 0x20 || unit >= 0x7f || unit === 0x7b || unit === 0x7d)
+      return !forbidden.test(value) && utf8Length(value) <= maxChannelBytes;
+  }
+  return true;
 }
 
 /** A well-formed string of 1 to `max` bytes. */
