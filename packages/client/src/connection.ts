@@ -163,7 +163,7 @@ export class Connection {
     this.#heartbeat = new Heartbeat(
       this.#setup.clock,
       packet.heartbeat,
-      (ask) => (ask ? this.#ask({ type: "ping" }, () => undefined) : this.send({ type: "ping" })),
+      (answered) => (answered ? this.#ask({ type: "ping" }, answered) : this.send({ type: "ping" })),
       () => this.#end(endingOfError("silent", new ZurufError("timeout", "nothing was heard from the server"))),
     );
     this.#events.connected(packet);

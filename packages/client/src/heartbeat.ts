@@ -10,17 +10,18 @@ const patience = 5_000;
 export class Heartbeat {
   readonly #clock: Clock;
   readonly #interval: number;
-  readonly #ping: (ask: boolean) => void;
+  readonly #ping: (answered?: () => void) => void;
   readonly #silent: () => void;
   #sent: number;
   #received: number;
   /** When an unanswered probe gives up; Infinity: no probe. */
   #probeUntil = Number.POSITIVE_INFINITY;
+  #probes = 0;
   #timer: Timer;
   #planned = 0;
 
-  /** @param interval milliseconds; 0: no heartbeat. @param ping sends something; with `ask`, something that the other side answers. @param silent is called at most once. */
-  constructor(clock: Clock, interval: number, ping: (ask: boolean) => void, silent: () => void) {
+  /** @param interval milliseconds; 0: no heartbeat. @param ping sends something; with `answered`, something that the other side answers. @param silent is called at most once. */
+  constructor(clock: Clock, interval: number, ping: (answered?: () => void) => void, silent: () => void) {
     this.#clock = clock;
     this.#interval = interval > 0 ? interval : Number.POSITIVE_INFINITY;
     this.#ping = ping;
@@ -36,12 +37,13 @@ export class Heartbeat {
   received(): void {
     const now = this.#clock.now();
     this.#received = now;
-    this.#probeUntil = Number.POSITIVE_INFINITY;
+    // It may have been on its way before the other side was gone, as what a sleeping machine finds in its buffers: more time, but no answer.
+    if (this.#probeUntil !== Number.POSITIVE_INFINITY) this.#probeUntil = now + patience;
     // Browsers slow the timers of hidden pages down to one a minute, but not messages: what arrives reminds us to be heard.
-    if (now - this.#sent >= this.#interval) this.#ping(false);
+    if (now - this.#sent >= this.#interval) this.#ping();
   }
 
-  /** Asks the other side whether it is there; it has 5 s to say anything. */
+  /** Asks the other side whether it is there; it has 5 s to answer, and 5 s more after anything else that it says. */
   probe(): void {
     this.#ask(this.#clock.now());
     this.#plan();
@@ -63,7 +65,11 @@ export class Heartbeat {
 
   #ask(now: number): void {
     this.#probeUntil = now + patience;
-    this.#ping(true);
+    const probe = ++this.#probes;
+    this.#ping(() => {
+      // Only the latest counts: the answer to one before may have been on its way, too.
+      if (probe === this.#probes) this.#probeUntil = Number.POSITIVE_INFINITY;
+    });
   }
 
   readonly #tick = (): void => {
@@ -77,7 +83,7 @@ export class Heartbeat {
     if (overdue) {
       this.#received = now;
       this.#ask(now);
-    } else if (now - this.#sent >= this.#interval) this.#ping(false);
+    } else if (now - this.#sent >= this.#interval) this.#ping();
     this.#plan();
   };
 }

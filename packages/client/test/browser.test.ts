@@ -26,7 +26,7 @@ const html = `<!doctype html><meta charset="utf-8"><title>SDK</title><script typ
   const client = createClient("/ws", {
     backoff: { min: 200, max: 60000 }, heartbeat: 60000, ...(user && { token: () => user }), ...(random && { random: () => Number(random) }),
   });
-  const room = client.channel("room");
+  const room = client.channel(query.get("room"));
   Object.assign(globalThis, { client, room, heard: [], own: [], recovered: [], delays: [] });
   client.on("state", ({ retryIn }) => delays.push(retryIn ?? 0));
   room.on("publication", ({ data, own: mine }) => (heard.push(data), mine && own.push(data)));
@@ -42,12 +42,14 @@ describe.skipIf(!hasChromium)("in a browser", () => {
   let relay: Relay;
   let browser: Browser;
   let context: BrowserContext;
+  /** One for each test: who was in another's is still present there for a while. */
+  let room = "room:0";
 
   beforeAll(async () => {
     const sdk = await readFile(resolve(import.meta.dirname, "../dist/zuruf.js"), "utf8");
     const app: Application = (zuruf, http) => {
       zuruf.onConnect(({ token }) => (token === undefined ? undefined : { user: token }));
-      zuruf.channel("room", { history: { size: 1000, ttl: "1h" }, publish: "anyone", presence: true });
+      zuruf.channel("room:*", { history: { size: 1000, ttl: "1h" }, publish: "anyone", presence: true });
       http.get("/page", (_, reply) => reply.type("text/html").send(html));
       http.get("/zuruf.js", (_, reply) => reply.type("text/javascript").send(sdk));
     };
@@ -62,13 +64,14 @@ describe.skipIf(!hasChromium)("in a browser", () => {
   });
   beforeEach(async () => {
     relay.blocked = false;
+    room = `room:${Number(room.slice(5)) + 1}`;
     context = await browser.newContext();
   });
   afterEach(() => context.close());
 
-  async function open(query = ""): Promise<Page> {
+  async function open(more = ""): Promise<Page> {
     const page = await context.newPage();
-    await page.goto(`http://127.0.0.1:${relay.port}/page${query}`);
+    await page.goto(`http://127.0.0.1:${relay.port}/page?room=${room}${more}`);
     await page.waitForFunction(() => window.room?.state === "subscribed");
     return page;
   }
@@ -78,15 +81,15 @@ describe.skipIf(!hasChromium)("in a browser", () => {
 
   test("comes back after a cut, with everything that was said meanwhile, each once", async () => {
     const page = await open();
-    await service.zuruf.publish("room", "before");
+    await service.zuruf.publish(room, "before");
     await vi.waitFor(async () => expect(await heard(page)).toEqual(["before"]));
     relay.blocked = true;
     relay.cut();
     await untilConnected(page, false);
-    for (const text of ["a", "b", "c"]) await service.zuruf.publish("room", text);
+    for (const text of ["a", "b", "c"]) await service.zuruf.publish(room, text);
     relay.blocked = false;
     await page.waitForFunction(() => window.heard.length > 3);
-    await service.zuruf.publish("room", "after");
+    await service.zuruf.publish(room, "after");
     await page.waitForFunction(() => window.heard.length > 4);
     expect(await heard(page)).toEqual(["before", "a", "b", "c", "after"]);
     expect(await page.evaluate(() => window.recovered)).toEqual([false, true]);
@@ -111,7 +114,7 @@ describe.skipIf(!hasChromium)("in a browser", () => {
   });
 
   test("several tabs: each a client of its own, all hear all, one member of the channel", async () => {
-    const tabs = await Promise.all([open("?user=ada"), open("?user=ada"), open("?user=ada")]);
+    const tabs = await Promise.all([open("&user=ada"), open("&user=ada"), open("&user=ada")]);
     const ids = await Promise.all(tabs.map((tab) => tab.evaluate(() => window.client.id)));
     expect(new Set(ids).size).toBe(3);
     expect(await Promise.all(tabs.map((tab) => tab.evaluate(() => window.client.user)))).toEqual(["ada", "ada", "ada"]);
@@ -128,7 +131,7 @@ describe.skipIf(!hasChromium)("in a browser", () => {
   });
 
   test("the network's return ends a long wait", async () => {
-    const page = await open("?random=0.9");
+    const page = await open("&random=0.9");
     relay.blocked = true;
     relay.cut();
     await page.waitForFunction(() => (window.delays.at(-1) ?? 0) > 5_000);
@@ -148,7 +151,7 @@ describe.skipIf(!hasChromium)("in a browser", () => {
     await untilConnected(page, false);
     // Its heartbeat would have taken 125 s.
     expect(Date.now() - began).toBeLessThan(10_000);
-    await service.zuruf.publish("room", "while it was away");
+    await service.zuruf.publish(room, "while it was away");
     await context.setOffline(false);
     await page.waitForFunction(() => window.heard.length === 1);
     expect(await page.evaluate(() => window.recovered)).toEqual([false, true]);
@@ -157,7 +160,7 @@ describe.skipIf(!hasChromium)("in a browser", () => {
   test("a page that is looked at again finds out that its connection is dead", async () => {
     const page = await open();
     relay.freeze();
-    await service.zuruf.publish("room", "into the void");
+    await service.zuruf.publish(room, "into the void");
     const began = Date.now();
     await page.evaluate(() => {
       document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
@@ -172,7 +175,7 @@ describe.skipIf(!hasChromium)("in a browser", () => {
     const page = await open();
     const session = await context.newCDPSession(page);
     await session.send("Page.setWebLifecycleState", { state: "frozen" });
-    for (const text of ["a", "b", "c"]) await service.zuruf.publish("room", text);
+    for (const text of ["a", "b", "c"]) await service.zuruf.publish(room, text);
     relay.cut();
     await session.send("Page.setWebLifecycleState", { state: "active" });
     await page.waitForFunction(() => window.heard.length === 3);

@@ -374,6 +374,25 @@ describe("waking", () => {
     expect(client.state).toBe("connecting");
   });
 
+  test("what was on its way before is no answer, but data that flows is life", async () => {
+    const { fire } = page();
+    const server = new ScriptedServer();
+    const client = createClient("ws://host/ws", server.options);
+    client.connect();
+    await settled();
+    server.script = ({ type }) => (type === "ping" ? null : undefined);
+    fire("visibilitychange");
+    for (let i = 0; i < 5; i++) {
+      await server.clock.advance(4_000);
+      server.line.say({ type: "ping" });
+    }
+    expect(client.state).toBe("connected");
+    await server.clock.advance(4_999);
+    expect(client.state).toBe("connected");
+    await server.clock.advance(1);
+    expect(client.state).toBe("connecting");
+  });
+
   test("the network is gone: a connection that answers stays, one that does not ends within 5 s, and nothing is hurried", async () => {
     const { fire } = page();
     const server = new ScriptedServer();
