@@ -35,10 +35,13 @@ export class Epochs {
     return epochAt(this.chain, seq);
   }
 
-  /** Takes the chain from the stream, and adds a link when the store lives another life; resolves when this holds. */
-  async settle(jetstream: JetStream, serverId: string, opened: StreamState): Promise<void> {
-    // With replicas, what was acknowledged is on most of them, so the life of one server's process says nothing.
-    const incarnation = opened.replicas > 1 ? opened.created : `${opened.created}/${serverId}`;
+  /**
+   * Takes the chain from the stream, and adds a link when the store lives another life; resolves when this holds.
+   * @param serverId names the life of the one server that keeps the stream; undefined where its life says nothing.
+   */
+  async settle(jetstream: JetStream, serverId: string | undefined, opened: StreamState): Promise<void> {
+    // In a cluster, this server need not be the one that has the stream; and with replicas, what was acknowledged is on most of them.
+    const incarnation = serverId === undefined ? opened.created : `${opened.created}/${serverId}`;
     for (let attempt = 0; attempt < attempts; attempt++) {
       const last = await jetstream.last(this.#subject);
       const found = last === undefined ? undefined : read(last.data);

@@ -3,19 +3,36 @@
  * answers come from a broker, so they are checked.
  */
 import { BackplaneError } from "@zuruf/hub";
-import { Deadlines, readOffset } from "@zuruf/hub/store";
+import { setTimeout as delay } from "node:timers/promises";
+import { Canary, Deadlines, readOffset } from "@zuruf/hub/store";
 import type { Msg } from "@nats-io/transport-node";
 import type { StreamSettings } from "./options.ts";
-import type { Session } from "./session.ts";
+import { TimeoutError, type Session } from "./session.ts";
+import { Shared } from "./shared.ts";
 import type { Subjects } from "./subjects.ts";
 
 /** JetStream's own error codes. */
-const codes = { noStream: 10_059, nameInUse: 10_058, wrongLast: 10_071, off: [10_039, 10_076] } as const;
+const codes = {
+  noStream: 10_059,
+  noMessage: 10_037,
+  nameInUse: 10_058,
+  wrongLast: 10_071,
+  wrongStream: 10_060,
+  off: [10_039, 10_076],
+  /** A cluster that is not ready yet: no suitable peers, no leader, unavailable. */
+  unready: [10_005, 10_008, 10_009],
+} as const;
 const nanos = 1_000_000;
 /** How long JetStream knows an idempotency key, in milliseconds. */
 const keyWindow = 5 * 60_000;
 /** Milliseconds that a new stream keeps messages: heads and epochs live for a week at least. */
 const shortest = 7 * 86_400_000;
+/** Milliseconds after which a question that a cluster did not answer is asked again: while it elects a leader, nobody does. */
+const askAgainAfter = 1000;
+/** Milliseconds for which a replica may have been silent to its leader, who hears from it every second. */
+const replicaWithin = 3000;
+/** Milliseconds after which a new server has to know the others. */
+const pause = 100;
 /** Milliseconds after which JetStream itself removes a reader that was left behind. */
 const readerLife = 5000;
 
@@ -42,6 +59,10 @@ export interface StreamState {
   /** Milliseconds; 0: for ever. */
   readonly maxAge: number;
   readonly replicas: number;
+  /** The stream is in a cluster. */
+  readonly clustered: boolean;
+  /** More than half of its servers answer to their leader. */
+  readonly quorum: boolean;
 }
 
 /** JetStream said no; `code` is its own. */
@@ -67,6 +88,9 @@ export class JetStream {
   readonly #where: string;
   readonly #subjects: Subjects;
   readonly #deadlines: Deadlines;
+  readonly #soon = new Deadlines(askAgainAfter);
+  readonly #confirming = new Shared(() => this.#confirm());
+  #clustered = false;
   #replicas = 1;
   #maxAge = 0;
   /** Milliseconds that the server's clock is ahead of this machine's. */
@@ -79,6 +103,7 @@ export class JetStream {
     this.#where = where;
     this.#subjects = subjects;
     this.#deadlines = deadlines;
+    session.atEnd(() => this.#soon.close());
   }
 
   /** Milliseconds that the stream keeps messages; 0: for ever. */
@@ -92,41 +117,83 @@ export class JetStream {
 
   /** The stream, made when there is none; throws `unusable` with one line when it is of no use. */
   async open(): Promise<StreamState> {
-    const stream = this.#stream;
-    const unusable = (problem: string): BackplaneError =>
-      new BackplaneError("unusable", `NATS at ${this.#where}: ${problem}`);
-    const account = await this.#api("INFO").catch((error: unknown) => {
+    const account = await this.#settled("INFO").catch((error: unknown) => {
       if (error instanceof JetStreamError && (error.code === 503 || codes.off.some((code) => code === error.code)))
-        throw unusable(
+        throw this.#unusable(
           "JetStream is off: start the server with -js, or keep history elsewhere: compose({ relay: nats(url, { history: false }), store })",
         );
       throw error;
     });
-    if (typeof account["limits"] !== "object") throw unusable("JetStream does not answer as expected");
-    let answer: Record<string, unknown>;
-    try {
-      answer = await this.#api(`STREAM.INFO.${stream.name}`);
-    } catch (error) {
-      if (!(error instanceof JetStreamError && error.isNoStream)) throw error;
-      try {
-        answer = await this.#api(`STREAM.CREATE.${stream.name}`, this.#wanted());
-      } catch (failure) {
-        // Another instance may have made it meanwhile.
-        if (!(failure instanceof JetStreamError)) throw failure;
-        if (failure.code !== codes.nameInUse)
-          throw unusable(`the stream ${stream.name} cannot be created: ${failure.message}`);
-        answer = await this.#api(`STREAM.INFO.${stream.name}`);
-      }
+    if (typeof account["limits"] !== "object") throw this.#unusable("JetStream does not answer as expected");
+    const { name } = this.#stream;
+    let answer = await this.#find();
+    while (!readState(answer).quorum) {
+      await delay(pause);
+      if (!this.#session.live) throw new JetStreamError(0, "fewer than half of the stream's servers are there");
+      answer = await this.#settled(`STREAM.INFO.${name}`);
     }
     const problem = this.#misfit(record(answer["config"]));
     if (problem !== undefined)
-      throw unusable(`the stream ${stream.name} is not as Zuruf needs it (${problem}): change it, or name another`);
+      throw this.#unusable(`the stream ${name} is not as Zuruf needs it (${problem}): change it, or name another`);
     const state = readState(answer);
+    this.#clustered = state.clustered;
     this.#replicas = state.replicas;
     this.#maxAge = state.maxAge;
     // What reading needs is tried now: the right to make readers; and the answer tells the time.
     await this.read(this.#subjects.epochs, 1, { batch: 1 }, () => false);
+    await this.confirm();
+    if (this.#clustered) this.#watch();
     return state;
+  }
+
+  async #find(): Promise<Record<string, unknown>> {
+    const { name } = this.#stream;
+    try {
+      return await this.#settled(`STREAM.INFO.${name}`);
+    } catch (error) {
+      if (!(error instanceof JetStreamError && error.isNoStream)) throw error;
+    }
+    try {
+      return await this.#settled(`STREAM.CREATE.${name}`, this.#wanted());
+    } catch (error) {
+      // Another instance may have made it meanwhile.
+      if (!(error instanceof JetStreamError)) throw error;
+      if (error.code !== codes.nameInUse)
+        throw this.#unusable(`the stream ${name} cannot be created: ${error.message}`);
+      return this.#settled(`STREAM.INFO.${name}`);
+    }
+  }
+
+  #unusable(problem: string): BackplaneError {
+    return new BackplaneError("unusable", `NATS at ${this.#where}: ${problem}`);
+  }
+
+  /** Looks every second whether the stream has a leader, and the leader enough of the others: without, the server still answers and nothing can be stored. */
+  #watch(): void {
+    const canary = new Canary(
+      async (mark) => {
+        const { quorum } = await this.state();
+        if (quorum) canary.heard(mark);
+        else if (this.#session.live)
+          this.#session.break("fewer than half of the stream's servers are there", replicaWithin);
+      },
+      (_reason, silentFor) => this.#session.break(`the stream had no leader for ${silentFor} ms`, silentFor),
+    );
+    this.#session.atEnd(() => canary.stop());
+    canary.start();
+  }
+
+  /** Resolves once the stream's server knows of what this connection subscribed to before: it answers no to a message for no stream, which came the same way. */
+  confirm(): Promise<void> {
+    return this.#clustered ? this.#confirming.run() : Promise.resolve();
+  }
+  async #confirm(): Promise<void> {
+    try {
+      const headers = { "Nats-Expected-Stream": "-" };
+      parse((await this.#ask(this.#subjects.epochs, new Uint8Array(0), headers)).data);
+    } catch (error) {
+      if (!(error instanceof JetStreamError && error.code === codes.wrongStream)) throw error;
+    }
   }
 
   #wanted(): Record<string, unknown> {
@@ -137,7 +204,7 @@ export class JetStream {
       retention: "limits",
       discard: "old",
       storage: stream.storage,
-      num_replicas: stream.replicas,
+      num_replicas: stream.replicas ?? (this.#session.clustered && !stream.elsewhere ? 3 : 1),
       max_age: shortest * nanos,
       ...(stream.maxBytes > 0 && { max_bytes: stream.maxBytes }),
       duplicate_window: keyWindow * nanos,
@@ -204,7 +271,7 @@ export class JetStream {
     // With replicas, direct gets are answered by any of them, also by one that is behind: then the leader is asked.
     if (this.#replicas > 1) {
       const answer = await this.#api(`STREAM.MSG.GET.${name}`, { last_by_subj: subject }).catch((error: unknown) => {
-        if (error instanceof JetStreamError && error.code === 10_037) return undefined;
+        if (error instanceof JetStreamError && error.code === codes.noMessage) return undefined;
         throw error;
       });
       return answer === undefined ? undefined : readStored(record(answer["message"]));
@@ -288,13 +355,35 @@ export class JetStream {
     await this.#api(`STREAM.PURGE.${this.#stream.name}`, { filter: subject, ...what });
   }
 
-  async #api(what: string, body?: unknown): Promise<Record<string, unknown>> {
-    const data = Buffer.from(body === undefined ? "" : JSON.stringify(body));
-    return parse((await this.#ask(`${this.#stream.api}.${what}`, data)).data);
+  /** As `#api`, for what may be asked twice: asked again while the cluster has no leader, or too few servers yet. */
+  async #settled(what: string, body?: unknown): Promise<Record<string, unknown>> {
+    const end = performance.now() + this.#deadlines.ms;
+    for (;;) {
+      try {
+        return await this.#api(what, body, this.#soon);
+      } catch (error) {
+        const unready =
+          error instanceof JetStreamError
+            ? codes.unready.some((code) => code === error.code)
+            : error instanceof TimeoutError;
+        if (!unready || !this.#session.live || performance.now() > end) throw error;
+        await delay(pause);
+      }
+    }
   }
 
-  async #ask(subject: string, data: Uint8Array, headers: Readonly<Record<string, string>> = {}): Promise<Msg> {
-    const answer = await this.#session.request(subject, data, headers, this.#deadlines);
+  async #api(what: string, body?: unknown, deadlines: Deadlines = this.#deadlines): Promise<Record<string, unknown>> {
+    const data = Buffer.from(body === undefined ? "" : JSON.stringify(body));
+    return parse((await this.#ask(`${this.#stream.api}.${what}`, data, {}, deadlines)).data);
+  }
+
+  async #ask(
+    subject: string,
+    data: Uint8Array,
+    headers: Readonly<Record<string, string>> = {},
+    deadlines: Deadlines = this.#deadlines,
+  ): Promise<Msg> {
+    const answer = await this.#session.request(subject, data, headers, deadlines);
     if (answer.headers?.code === 503) throw new JetStreamError(503, "nobody answers for JetStream");
     return answer;
   }
@@ -323,7 +412,23 @@ function readState(answer: Record<string, unknown>): StreamState {
   const { created } = answer;
   if (typeof created !== "string" || typeof lastSeq !== "number" || !Number.isSafeInteger(lastSeq))
     throw new JetStreamError(0, "JetStream described its stream without its state");
-  return { created, lastSeq, maxAge: Number(config["max_age"]) / nanos, replicas: Number(config["num_replicas"]) };
+  const cluster = record(answer["cluster"]);
+  const replicas = Number(config["num_replicas"]);
+  return {
+    created,
+    lastSeq,
+    maxAge: Number(config["max_age"]) / nanos,
+    replicas,
+    clustered: typeof cluster["name"] === "string",
+    quorum: replicas === 1 || 1 + heard(cluster["replicas"]) > replicas / 2,
+  };
+}
+
+/** Of the stream's other servers, those that the leader heard of lately. */
+function heard(replicas: unknown): number {
+  const others: unknown[] = Array.isArray(replicas) ? replicas : [];
+  return others.map(record).filter(({ active, offline }) => offline !== true && Number(active) < replicaWithin * nanos)
+    .length;
 }
 
 /** The headers and data of a message, from whatever brought it. */

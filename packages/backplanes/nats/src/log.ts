@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import type { HistoryPage, Item, Position, Retention } from "@zuruf/hub";
 import { misfit } from "@zuruf/hub/store";
 import type { Epochs } from "./epochs.ts";
@@ -13,6 +14,9 @@ const pagesAtOnce = 16;
 const headsAtOnce = 1000;
 /** Of this many heads or more, the stream is asked first whether anything happened at all. */
 const manyHeads = 16;
+
+/** Milliseconds until a reader that was behind is tried again, doubling; and the last pause. */
+const behind = { first: 5, last: 640 };
 
 /** Head and epoch outlive the entries by this factor. */
 const headFactor = 10;
@@ -144,12 +148,20 @@ export class Log {
     channel: string,
     { after, before, limit }: { readonly after?: Position; readonly before?: Position; readonly limit: number },
   ): Promise<HistoryPage> {
-    return this.#pages.run(() =>
-      after === undefined ? this.#newest(channel, before, limit) : this.#after(channel, after, limit),
-    );
+    return this.#pages.run(async () => {
+      for (let wait = behind.first; ; wait *= 2) {
+        const page = await (after === undefined
+          ? this.#newest(channel, before, limit)
+          : this.#after(channel, after, limit));
+        if (page !== undefined) return page;
+        if (wait > behind.last) throw new JetStreamError(0, "what answered is behind: ask again");
+        await delay(wait);
+      }
+    });
   }
 
-  async #after(channel: string, after: Position, limit: number): Promise<HistoryPage> {
+  /** Undefined: the reader lacks what the stream's leader has; in a cluster it may be at a replica that is a moment behind. */
+  async #after(channel: string, after: Position, limit: number): Promise<HistoryPage | undefined> {
     const { position: head } = await this.#head(channel);
     // A head of 0 may also be one whose publications are all gone by age.
     const reason =
@@ -171,16 +183,17 @@ export class Log {
       },
     );
     const last = items.at(-1);
-    if (anchored !== true) return { items: [], head, complete: false, reason: "retention" };
-    if (items.length < limit && (last?.offset ?? 0) < head.offset)
-      throw new JetStreamError(0, "what answered is behind: ask again");
+    if (anchored === undefined) return undefined;
+    if (!anchored) return { items: [], head, complete: false, reason: "retention" };
+    if (items.length < limit && (last?.offset ?? 0) < head.offset) return undefined;
     // What was published since the head was read.
     return last !== undefined && last.offset > head.offset
       ? { items, head: { epoch: last.epoch, offset: last.offset }, complete: true }
       : { items, head, complete: true };
   }
 
-  async #newest(channel: string, before: Position | undefined, limit: number): Promise<HistoryPage> {
+  /** Undefined as above. */
+  async #newest(channel: string, before: Position | undefined, limit: number): Promise<HistoryPage | undefined> {
     const subject = this.#subjects.log(channel);
     const { position: head, entry: newest } = await this.#head(channel);
     const reason = before === undefined ? undefined : misfit(this.#epochs.chain, head.offset, before);
@@ -194,6 +207,7 @@ export class Log {
       if (entry.head === undefined && entry.seq <= newest.seq) seen.push(entry);
       return entry.seq < newest.seq;
     });
+    if (seen.at(-1)?.seq !== newest.seq) return undefined;
     const wanted = seen
       .slice(firstKept(seen, keep, this.#jetstream.now()))
       .filter(({ seq }) => before === undefined || seq < before.offset);
@@ -204,7 +218,7 @@ export class Log {
       if (entry.head === undefined && entry.seq <= last.seq) items.push(this.#item(entry));
       return entry.seq < last.seq;
     });
-    return { items, head, complete: true };
+    return items.at(-1)?.offset === last.seq ? { items, head, complete: true } : undefined;
   }
 
   /** Removes what a channel's newest publication does not let it keep. */

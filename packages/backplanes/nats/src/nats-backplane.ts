@@ -92,7 +92,9 @@ export class NatsBackplane implements Backplane {
         const jetstream = new JetStream(session, stream, where, this.#subjects, this.#deadlines);
         const opened = await this.#limit(jetstream.open(), "unavailable");
         const epoch = this.#epochs.newest;
-        await this.#limit(this.#epochs.settle(jetstream, session.serverId, opened), "unavailable");
+        const alone = !session.clustered && !opened.clustered && !stream.elsewhere;
+        const serverId = alone ? session.serverId : undefined;
+        await this.#limit(this.#epochs.settle(jetstream, serverId, opened), "unavailable");
         if (this.#epochs.newest !== epoch) this.#forget();
         this.#store = { jetstream, log: new Log(jetstream, this.#epochs, this.#subjects) };
         this.#trimmer.start();
@@ -149,7 +151,7 @@ export class NatsBackplane implements Backplane {
     for (const [i, subject] of subjects.entries())
       if (!this.#interest.has(subject)) this.#interest.set(subject, { channel: channels[i] ?? "" });
     try {
-      await this.#limit(session.subscribe(subjects), "unavailable");
+      await this.#limit(Promise.all([session.subscribe(subjects), this.#store?.jetstream.confirm()]), "unavailable");
     } catch (error) {
       for (const subject of fresh) this.#interest.delete(subject);
       session.unsubscribe(fresh);
@@ -196,7 +198,8 @@ export class NatsBackplane implements Backplane {
   async heads(channels: readonly string[]): Promise<Map<string, Position>> {
     this.#connected("unavailable");
     if (this.#store === undefined) throw withoutHistory("unusable");
-    return this.#limit(this.#store.log.heads(channels), "unavailable");
+    // Each question has its deadline; many of them may take longer.
+    return this.#told(this.#store.log.heads(channels), "unavailable");
   }
 
   async history(channel: string, range: Parameters<Backplane["history"]>[1]): Promise<HistoryPage> {
@@ -228,12 +231,15 @@ export class NatsBackplane implements Backplane {
     return this.#session;
   }
 
-  async #limit<T>(answer: Promise<T>, code: BackplaneErrorCode): Promise<T> {
+  #limit<T>(answer: Promise<T>, code: BackplaneErrorCode): Promise<T> {
+    const late = (): Error => new BackplaneError(code, `NATS did not answer within ${this.#deadlines.ms} ms`);
+    return this.#told(this.#deadlines.limit(answer, late), code);
+  }
+
+  /** Rejects as this backplane does. */
+  async #told<T>(answer: Promise<T>, code: BackplaneErrorCode): Promise<T> {
     try {
-      return await this.#deadlines.limit(
-        answer,
-        () => new BackplaneError(code, `NATS did not answer within ${this.#deadlines.ms} ms`),
-      );
+      return await answer;
     } catch (error) {
       if (error instanceof BackplaneError) throw error;
       const message = error instanceof Error ? error.message : String(error);

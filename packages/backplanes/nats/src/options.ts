@@ -4,7 +4,7 @@ import { BackplaneError } from "@zuruf/hub";
 export interface NatsHistoryOptions {
   /** The stream's name; default: the prefix. */
   readonly stream?: string;
-  /** Copies in a cluster, 1 to 5; default 1. With one, a server that is killed may forget what it acknowledged last. Counts when the stream is made. */
+  /** Copies, 1 to 5; default 3 in a cluster, else 1. With one in a cluster, nobody is told what its server forgot when it was killed. Counts when the stream is made. */
   readonly replicas?: number;
   /** Default `file`; `memory` ends with the server. Counts when the stream is made. */
   readonly storage?: "file" | "memory";
@@ -25,15 +25,20 @@ export interface NatsOptions {
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   /** A token in place of user name and password. */
   readonly token?: string;
+  /** The text of a file of credentials (`.creds`), or an nkey's seed (`SU…`), in place of user name and password. */
+  readonly credentials?: string;
 }
 
 export interface StreamSettings {
   readonly name: string;
-  readonly replicas: number;
+  /** Undefined: as many as suit the server. */
+  readonly replicas: number | undefined;
   readonly storage: "file" | "memory";
   readonly maxBytes: number;
   /** First part of the API's subjects. */
   readonly api: string;
+  /** It may be another server's. */
+  readonly elsewhere: boolean;
 }
 
 export interface Settings {
@@ -41,6 +46,7 @@ export interface Settings {
   readonly user: string | undefined;
   readonly pass: string | undefined;
   readonly token: string | undefined;
+  readonly credentials: string | undefined;
   readonly tls: NonNullable<NatsOptions["tls"]> | undefined;
   readonly prefix: string;
   readonly deadline: number;
@@ -50,7 +56,7 @@ export interface Settings {
   readonly where: string;
 }
 
-/** Reads `nats://[user:password@]host[:4222],host…`, `tls://…`; throws `BackplaneError` `unusable` with one line when it is none. */
+/** Reads `nats://[user:password@|token@]host[:4222],host…`, `tls://…`; throws `BackplaneError` `unusable` with one line when it is none. */
 export function readSettings(url: string, options: NatsOptions): Settings {
   const { prefix = "zuruf", deadline = 5000 } = options;
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(prefix))
@@ -61,12 +67,15 @@ export function readSettings(url: string, options: NatsOptions): Settings {
   const servers = (match?.[3] ?? "").split(",");
   if (match === null || !servers.every((server) => /^(\[[^\]]+\]|[^:[\]]+)(:\d{1,5})?$/.test(server)))
     throw new BackplaneError("unusable", "the NATS URL must look like nats://user:password@host:4222 or nats://h1,h2");
-  const [user, ...secret] = match[2] === undefined ? [] : match[2].split(":").map(decode);
+  const [first, ...secret] = match[2] === undefined ? [] : match[2].split(":").map(decode);
+  // As NATS' own clients read it: what stands alone is a token.
+  const [user, token] = secret.length === 0 ? [undefined, first] : [first, undefined];
   return {
     servers,
     user,
-    pass: secret.length === 0 ? undefined : secret.join(":"),
-    token: options.token,
+    pass: user === undefined ? undefined : secret.join(":"),
+    token: options.token ?? token,
+    credentials: options.credentials,
     tls: match[1] === "tls" ? (options.tls ?? {}) : undefined,
     prefix,
     deadline,
@@ -77,15 +86,17 @@ export function readSettings(url: string, options: NatsOptions): Settings {
 
 function readStream(prefix: string, history: boolean | NatsHistoryOptions): StreamSettings | undefined {
   if (history === false) return undefined;
-  const { stream = prefix, replicas = 1, storage = "file", maxBytes = 0, domain } = history === true ? {} : history;
+  const { stream = prefix, replicas, storage = "file", maxBytes = 0, domain } = history === true ? {} : history;
   const wrong = (what: string): BackplaneError => new BackplaneError("unusable", `the NATS option history.${what}`);
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(stream)) throw wrong("stream must be 1 to 64 of letters, digits, _ and -");
-  if (!Number.isInteger(replicas) || replicas < 1 || replicas > 5) throw wrong("replicas must be 1 to 5");
+  if (replicas !== undefined && !(Number.isInteger(replicas) && replicas >= 1 && replicas <= 5))
+    throw wrong("replicas must be 1 to 5");
   if (storage !== "file" && storage !== "memory") throw wrong("storage must be file or memory");
   if (!Number.isSafeInteger(maxBytes) || maxBytes < 0) throw wrong("maxBytes must be a whole number, 0 for no bound");
   if (domain !== undefined && !/^[A-Za-z0-9_-]{1,64}$/.test(domain))
     throw wrong("domain must be 1 to 64 of letters, digits, _ and -");
-  return { name: stream, replicas, storage, maxBytes, api: domain === undefined ? "$JS.API" : `$JS.${domain}.API` };
+  const elsewhere = domain !== undefined;
+  return { name: stream, replicas, storage, maxBytes, api: elsewhere ? `$JS.${domain}.API` : "$JS.API", elsewhere };
 }
 
 function decode(text: string): string {

@@ -1,7 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { BackplaneError } from "@zuruf/hub";
 import { Canary, type Deadlines } from "@zuruf/hub/store";
-import type { connect, headers, Msg, MsgHdrs, NatsConnection, Subscription } from "@nats-io/transport-node";
+import type {
+  Authenticator,
+  connect,
+  credsAuthenticator,
+  headers,
+  Msg,
+  MsgHdrs,
+  NatsConnection,
+  nkeyAuthenticator,
+  Subscription,
+} from "@nats-io/transport-node";
+import { Neighbours } from "./neighbours.ts";
 import type { Settings } from "./options.ts";
 import type { Subjects } from "./subjects.ts";
 
@@ -9,6 +20,8 @@ import type { Subjects } from "./subjects.ts";
 export interface Driver {
   readonly connect: typeof connect;
   readonly headers: typeof headers;
+  readonly credsAuthenticator: typeof credsAuthenticator;
+  readonly nkeyAuthenticator: typeof nkeyAuthenticator;
 }
 
 export async function loadDriver(): Promise<Driver> {
@@ -22,6 +35,11 @@ export async function loadDriver(): Promise<Driver> {
 
 /** Milliseconds for connecting. */
 const connectWithin = 3000;
+
+/** Nobody answered in time. */
+export class TimeoutError extends Error {
+  override readonly name = "TimeoutError";
+}
 
 export interface SessionEvents {
   /** The connection is of no use any more; called once, never by `close`. */
@@ -50,7 +68,10 @@ export class Session {
   readonly #asked = new Map<string, Asked>();
   readonly #answers: string;
   #questions = 0;
+  /** The other servers, in a cluster. */
+  readonly #neighbours: Neighbours | undefined;
   #flush: Promise<void> | undefined;
+  readonly #endings: (() => void)[] = [];
   #over = false;
 
   static async open(
@@ -71,10 +92,11 @@ export class Session {
         ...(settings.pass === undefined ? {} : { pass: settings.pass }),
         ...(settings.token === undefined ? {} : { token: settings.token }),
         ...(settings.tls === undefined ? {} : { tls: settings.tls }),
+        ...(settings.credentials === undefined ? {} : { authenticator: authenticator(driver, settings.credentials) }),
       });
       session = new Session(driver, connection, subjects, events);
       session.#checkVersion(settings);
-      await session.#watch();
+      await session.#watch(subjects);
       return session;
     } catch (error) {
       await session?.close(0);
@@ -93,6 +115,10 @@ export class Session {
       (mark) => this.publish(this.#canarySubject, Buffer.from(mark)),
       (reason, silentFor) => this.break(reason, silentFor),
     );
+    if (this.clustered)
+      this.#neighbours = new Neighbours((mark) =>
+        this.send(subjects.servers, Buffer.from(mark), {}, `${this.#answers}.of.servers`),
+      );
     const ended = (reason: string): void => this.break(reason);
     connection.closed().then(
       (error) => ended(error instanceof Error ? error.message : "the connection ended"),
@@ -108,6 +134,11 @@ export class Session {
     return this.#connection.info?.server_id ?? "";
   }
 
+  /** Whether the server is one of a cluster. */
+  get clustered(): boolean {
+    return this.#connection.info?.cluster !== undefined;
+  }
+
   #checkVersion({ where }: Settings): void {
     const { version = "" } = this.#connection.info ?? {};
     const [major = 0, minor = 0] = version.split(".").map(Number);
@@ -115,30 +146,51 @@ export class Session {
       throw new BackplaneError("unusable", `NATS at ${where} is version ${version}: 2.9 or newer is needed`);
   }
 
-  async #watch(): Promise<void> {
-    this.#listen(this.#canarySubject, ({ data }) => this.#canary.heard(Buffer.from(data).toString()));
+  async #watch(subjects: Subjects): Promise<void> {
+    this.#listen(this.#canarySubject, ({ data }) => this.#canary.heard(textOf(data)));
     this.#listen(`${this.#answers}.*`, (message) =>
       this.#answered(message.subject.slice(this.#answers.length + 1), message),
     );
+    if (this.#neighbours !== undefined) this.#listenToNeighbours(this.#neighbours, subjects);
     void this.#watchErrors();
     await withinTime(this.#connection.flush(), connectWithin);
     this.#throwDenied();
+    await this.#neighbours?.meet(this.#connection.info?.connect_urls?.length ?? Infinity);
     this.#canary.start();
   }
 
-  #listen(subject: string, heard: (message: Msg) => void): void {
+  /** Answers for this server, and hears the others' answers. */
+  #listenToNeighbours(neighbours: Neighbours, subjects: Subjects): void {
+    const { serverId } = this;
+    const answer = ({ data, reply }: Msg): void => {
+      if (reply !== undefined) this.send(reply, Buffer.from(`${textOf(data)} ${serverId}`));
+    };
+    this.#listen(subjects.servers, answer, serverId);
+    this.#listen(subjects.here, ({ data }) => neighbours.here(textOf(data)));
+    this.#listen(`${this.#answers}.of.servers`, ({ data }) => {
+      const [mark = "", server = ""] = textOf(data).split(" ");
+      neighbours.answer(mark, server);
+    });
+    this.send(subjects.here, Buffer.from(serverId));
+  }
+
+  /** @param queue only one of those who listen under this name hears each message. */
+  #listen(subject: string, heard: (message: Msg) => void, queue?: string): void {
     if (this.#subscriptions.has(subject)) return;
     const callback = (error: Error | null, message: Msg): void => {
       if (error === null) heard(message);
       else this.#denied.push(error);
     };
-    this.#subscriptions.set(subject, this.#connection.subscribe(subject, { callback }));
+    this.#subscriptions.set(
+      subject,
+      this.#connection.subscribe(subject, { callback, ...(queue !== undefined && { queue }) }),
+    );
   }
 
-  /** Resolves once messages on these subjects reach this connection. */
+  /** Resolves once messages on these subjects reach this connection, from whichever server. */
   async subscribe(subjects: readonly string[]): Promise<void> {
     for (const subject of subjects) this.#listen(subject, (message) => this.#events.message(message));
-    await this.#connection.flush();
+    await Promise.all([this.#connection.flush(), this.#neighbours?.confirm()]);
     this.#throwDenied();
   }
 
@@ -223,7 +275,7 @@ export class Session {
     });
     try {
       ask(token);
-      await deadlines.limit(last, () => new Error(`no answer within ${deadlines.ms} ms`));
+      await deadlines.limit(last, () => new TimeoutError(`no answer within ${deadlines.ms} ms`));
     } finally {
       this.#asked.delete(token);
     }
@@ -263,6 +315,11 @@ export class Session {
     return this.#flush;
   }
 
+  /** Calls this when the session ends. */
+  atEnd(ending: () => void): void {
+    this.#endings.push(ending);
+  }
+
   break(reason: string, silentFor?: number): void {
     if (this.#over) return;
     void this.#end();
@@ -274,6 +331,7 @@ export class Session {
     if (this.#over) return;
     this.#over = true;
     this.#canary.stop();
+    for (const ending of this.#endings.splice(0)) ending();
     // Late or not, it ends now; a failure says that it is over already.
     await withinTime(this.#connection.flush(), ms).catch(() => undefined);
     await this.#end();
@@ -284,8 +342,19 @@ export class Session {
     for (const { reject } of this.#asked.values()) reject(new Error("the connection ended"));
     this.#asked.clear();
     this.#canary.stop();
+    for (const ending of this.#endings.splice(0)) ending();
     return this.#connection.close().catch(() => undefined);
   }
+}
+
+function textOf(data: Uint8Array): string {
+  return Buffer.from(data).toString();
+}
+
+/** An nkey's seed proves a user by itself; a file of credentials holds one beside the user's JWT. */
+function authenticator(driver: Driver, credentials: string): Authenticator {
+  const bytes = Buffer.from(credentials.trim());
+  return /^SU[A-Z2-7]+$/.test(bytes.toString()) ? driver.nkeyAuthenticator(bytes) : driver.credsAuthenticator(bytes);
 }
 
 function withinTime<T>(promise: Promise<T>, ms: number): Promise<T> {

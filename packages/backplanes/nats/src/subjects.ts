@@ -30,6 +30,14 @@ export class Subjects {
     const to = instance === undefined ? "all" : `to.${Buffer.from(instance).toString("base64url")}`;
     return `${this.#prefix}.control.${to}`;
   }
+  /** Where one instance of each server of a cluster answers. */
+  get servers(): string {
+    return `${this.#prefix}.servers.question`;
+  }
+  /** Where an instance says at which server it is. */
+  get here(): string {
+    return `${this.#prefix}.servers.here`;
+  }
   canary(mark: string): string {
     return `${this.#prefix}.canary.${mark}`;
   }
