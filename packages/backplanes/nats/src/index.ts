@@ -9,7 +9,7 @@ export type { NatsHistoryOptions, NatsOptions } from "./options.ts";
  * `compose({ relay: nats(url, { history: false }), store })` gives it another store.
  * Needs the package `@nats-io/transport-node`. Publications are at most as large as the server's `max_payload` (1 MB by default), with 1 KB of it for headers.
  *
- * URLs: `nats://[user:password@]host[:4222],host…`, `tls://…`.
+ * URLs: `nats://[user:password@|token@]host[:4222],host…`, `tls://…`.
  * @throws `BackplaneError` `unusable` when the URL or an option cannot be read. Nothing is connected before `start`.
  */
 export function nats(url: string, options: NatsOptions = {}): NatsBackplane {

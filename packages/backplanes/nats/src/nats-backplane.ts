@@ -12,6 +12,7 @@ import {
 import { Deadlines, readControl, readOffset, Reconnector, writeControl } from "@zuruf/hub/store";
 import type { Msg } from "@nats-io/transport-node";
 import { Epochs } from "./epochs.ts";
+import { explain, isDenied } from "./explain.ts";
 import { headHeader, JetStream, JetStreamError } from "./jetstream.ts";
 import { Log } from "./log.ts";
 import { readSettings, type NatsOptions, type Settings } from "./options.ts";
@@ -243,6 +244,10 @@ export class NatsBackplane implements Backplane {
     } catch (error) {
       if (error instanceof BackplaneError) throw error;
       const message = error instanceof Error ? error.message : String(error);
+      if (isDenied(error)) {
+        const { message: line, code: fault } = explain(this.#settings.where, error);
+        throw new BackplaneError(code === "unknown" ? "notStored" : fault, line, error);
+      }
       // A stream that is gone is made again, and its epochs with it.
       if (error instanceof JetStreamError && (error.isNoStream || error.code === 503)) this.#session?.break(message);
       // JetStream said no, or the driver did: it refuses what is larger than the server's max_payload before it sends anything.

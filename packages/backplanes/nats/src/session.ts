@@ -1,8 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { BackplaneError } from "@zuruf/hub";
-import { Canary, type Deadlines } from "@zuruf/hub/store";
+import { Canary, Deadlines } from "@zuruf/hub/store";
 import type {
-  Authenticator,
   connect,
   credsAuthenticator,
   headers,
@@ -12,6 +11,8 @@ import type {
   nkeyAuthenticator,
   Subscription,
 } from "@nats-io/transport-node";
+import { authenticator } from "./credentials.ts";
+import { explain } from "./explain.ts";
 import { Neighbours } from "./neighbours.ts";
 import type { Settings } from "./options.ts";
 import type { Subjects } from "./subjects.ts";
@@ -147,7 +148,10 @@ export class Session {
   }
 
   async #watch(subjects: Subjects): Promise<void> {
-    this.#listen(this.#canarySubject, ({ data }) => this.#canary.heard(textOf(data)));
+    this.#listen(this.#canarySubject, ({ data, reply = "" }) => {
+      if (reply === "") this.#canary.heard(textOf(data));
+      else this.send(reply);
+    });
     this.#listen(`${this.#answers}.*`, (message) =>
       this.#answered(message.subject.slice(this.#answers.length + 1), message),
     );
@@ -155,8 +159,19 @@ export class Session {
     void this.#watchErrors();
     await withinTime(this.#connection.flush(), connectWithin);
     this.#throwDenied();
+    await this.#hearItself();
     await this.#neighbours?.meet(this.#connection.info?.connect_urls?.length ?? Infinity);
     this.#canary.start();
+  }
+
+  /** The right to publish is denied only to who publishes. */
+  async #hearItself(): Promise<void> {
+    const deadlines = new Deadlines(connectWithin);
+    try {
+      await this.request(this.#canarySubject, new Uint8Array(0), {}, deadlines);
+    } finally {
+      deadlines.close();
+    }
   }
 
   /** Answers for this server, and hears the others' answers. */
@@ -351,37 +366,10 @@ function textOf(data: Uint8Array): string {
   return Buffer.from(data).toString();
 }
 
-/** An nkey's seed proves a user by itself; a file of credentials holds one beside the user's JWT. */
-function authenticator(driver: Driver, credentials: string): Authenticator {
-  const bytes = Buffer.from(credentials.trim());
-  return /^SU[A-Z2-7]+$/.test(bytes.toString()) ? driver.nkeyAuthenticator(bytes) : driver.credsAuthenticator(bytes);
-}
-
 function withinTime<T>(promise: Promise<T>, ms: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
-
-/** One line for an operator. */
-function explain(where: string, error: unknown): BackplaneError {
-  if (error instanceof BackplaneError) return error;
-  const cause: unknown = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const message = (cause instanceof Error ? cause.message : String(cause)).replaceAll(/\s+/g, " ");
-  const name = cause instanceof Error ? cause.name : "";
-  if (name === "AuthorizationError" || /authorization|authentication/i.test(message))
-    return new BackplaneError(
-      "unusable",
-      `NATS at ${where} refuses the user name, password or token: ${message}`,
-      error,
-    );
-  if (name === "PermissionViolationError" || /permissions violation/i.test(message))
-    return new BackplaneError(
-      "unusable",
-      `NATS at ${where} denies this user a right that Zuruf needs: ${message}`,
-      error,
-    );
-  return new BackplaneError("unavailable", `NATS at ${where} cannot be reached: ${message}`, error);
 }

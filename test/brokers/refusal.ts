@@ -1,0 +1,31 @@
+/** What is said of a broker that cannot be used, to whoever calls the function and to whoever runs `zuruf serve`. */
+import { BackplaneError, type Backplane } from "@zuruf/hub";
+import { run } from "../service/zuruf-process.ts";
+import { Member } from "./member.ts";
+
+export interface Refusal {
+  readonly code: string;
+  readonly line: string;
+}
+
+/** Starts a backplane that must not start. */
+export async function refusal(backplane: Backplane): Promise<Refusal> {
+  let error: unknown;
+  try {
+    await Member.start(backplane, "a");
+  } catch (reason) {
+    error = reason;
+  }
+  await backplane.close();
+  if (!(error instanceof BackplaneError)) throw new Error(`no BackplaneError: ${String(error)}`);
+  if (error.message.includes("\n")) throw new Error(`more than one line: ${error.message}`);
+  return { code: error.code, line: error.message };
+}
+
+/** Runs `zuruf serve --backplane URL`, which must end with 1 after one line. */
+export async function serviceRefusal(url: string, env: Record<string, string> = {}): Promise<string> {
+  const { code, stdout, stderr } = await run(["serve", "--port", "0", "--backplane", url], { env });
+  const [, line] = /^zuruf: ([^\n]+)\n$/.exec(stderr) ?? [];
+  if (code !== 1 || stdout !== "" || line === undefined) throw new Error(`no refusal: ${code} ${stdout} ${stderr}`);
+  return line;
+}
