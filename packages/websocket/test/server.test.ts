@@ -332,6 +332,34 @@ describe.each([true, false])("messages, with internals: %s", (allowed) => {
     expect(received).toEqual(wanted);
   });
 
+  test("what sockets send of their own and what they share arrive in the order of the calls, whatever that is", async () => {
+    const sockets: Socket[] = [];
+    const server = engine({ open: (socket) => void sockets.push(socket) });
+    const { port } = await server.listen(0);
+    const clients = [await open(port), await open(port)];
+    const received = clients.map((client) => {
+      const messages: string[] = [];
+      client.on("message", (message: Buffer) => void messages.push(message.toString()));
+      return messages;
+    });
+    const wanted: string[][] = [[], []];
+    const texts = ["one for all", "another"];
+    const shared = texts.map((text) => server.prepare(text));
+    // Two sockets, each with two shared messages and one of its own: every order of up to four, each in a tick of its own.
+    for (let order = 6; order < 2 * 6 ** 4; order++) {
+      for (const digit of order.toString(6).slice(1)) {
+        const i = Number(digit) & 1;
+        const which = Number(digit) >> 1;
+        const own = `${order} to ${i}, ${wanted[i]!.length}`;
+        sockets[i]!.send(shared[which] ?? own);
+        wanted[i]!.push(texts[which] ?? own);
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await expect.poll(() => received.map(({ length }) => length)).toEqual(wanted.map(({ length }) => length));
+    expect(received).toEqual(wanted);
+  });
+
   test("text of every length around the header sizes arrives as it was", async () => {
     const { port } = await engine({ message: (socket, message) => void socket.send(message) }).listen(0);
     const client = await open(port);

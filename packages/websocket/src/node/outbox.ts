@@ -2,14 +2,13 @@ import type { Duplex } from "node:stream";
 import { frameHeaderLength, MAX_FRAME_HEADER, writeFrameHeader } from "../core/frame.ts";
 import { applyMask } from "../core/mask.ts";
 import type { MaskKey } from "../core/mask.ts";
+import { Run } from "./run.ts";
 
 /** What the outbox keeps per socket. */
 export interface Sender {
   readonly stream: Duplex;
   /** What waits to be written before what the socket has in the open region; undefined: nothing. */
-  waiting: Buffer[] | undefined;
-  /** Bytes in `waiting`. */
-  waitingBytes: number;
+  waiting: Run | undefined;
   /** Bytes that the stream held right after the last write to it: it holds no more now. */
   unsent: number;
   /** Whether the next flush of all sockets comes to this one. */
@@ -50,12 +49,13 @@ class Outbox {
   #scheduled = false;
   /** The socket whose own handler is running: it is flushed when the handler is done. */
   #active: Sender | undefined;
-  /** The last chunks that were joined, and the result: a broadcast's sockets all send the same ones. */
-  #joined: { readonly chunks: readonly Buffer[]; readonly whole: Buffer } | undefined;
+  /** The run that the sockets of a broadcast begin with. */
+  #first: Run | undefined;
 
   /** Bytes that a socket has waiting here. */
   waiting(sender: Sender): number {
-    return this.#owner === sender ? sender.waitingBytes + this.#position - this.#start : sender.waitingBytes;
+    const sealed = sender.waiting === undefined ? 0 : sender.waiting.size;
+    return this.#owner === sender ? sealed + this.#position - this.#start : sealed;
   }
 
   /** Appends one frame with a text payload. @param first the frame's first byte. @returns the payload's length in bytes. */
@@ -102,7 +102,12 @@ class Outbox {
   /** Appends bytes as they are, which are not copied and must never change. */
   shared(sender: Sender, bytes: Buffer): void {
     if (this.#owner === sender) this.#seal();
-    this.#enqueue(sender, bytes);
+    if (sender.waiting !== undefined) {
+      sender.waiting = sender.waiting.and(bytes);
+    } else {
+      if (this.#first?.chunk !== bytes) this.#first = new Run(undefined, bytes);
+      sender.waiting = this.#first;
+    }
     this.#mark(sender);
   }
 
@@ -122,10 +127,9 @@ class Outbox {
   flush(sender: Sender): void {
     const { stream } = sender;
     const open = this.#owner === sender;
-    if (stream.destroyed) {
+    if (!stream.writable) {
       if (open) this.#owner = undefined;
       sender.waiting = undefined;
-      sender.waitingBytes = 0;
       return;
     }
     if (sender.waiting === undefined) {
@@ -139,19 +143,16 @@ class Outbox {
       return;
     }
     if (open) this.#seal();
-    const chunks = sender.waiting;
-    const size = sender.waitingBytes;
+    const run = sender.waiting;
     sender.waiting = undefined;
-    sender.waitingBytes = 0;
-    if (chunks.length === 1) {
-      this.#write(sender, chunks[0]!);
-    } else if (size <= JOIN) {
-      this.#write(sender, this.#join(chunks, size));
+    if (run.size <= JOIN || run.whole !== undefined) {
+      this.#write(sender, run.whole ?? this.#join(run));
     } else {
       stream.cork();
-      for (const chunk of chunks) this.#write(sender, chunk);
+      for (const chunk of run.chunks) this.#write(sender, chunk);
       stream.uncork();
     }
+    if (!this.#scheduled) this.#first = undefined; // what was sent to this one alone
     sender.unsent = stream.writableLength;
     if (sender.unsent !== 0) this.#held = true;
   }
@@ -166,27 +167,16 @@ class Outbox {
     else sender.stream.write(chunk);
   }
 
-  #join(chunks: readonly Buffer[], size: number): Buffer {
-    const last = this.#joined;
-    if (
-      last !== undefined &&
-      last.chunks.length === chunks.length &&
-      last.chunks.every((chunk, i) => chunk === chunks[i])
-    ) {
-      return last.whole;
-    }
+  #join(run: Run): Buffer {
     // What follows is not to become a part of another socket's region.
     if (this.#owner !== undefined) this.#seal();
-    const at = this.#room(size);
-    let next = at;
-    for (const chunk of chunks) {
-      this.#slab.set(chunk, next);
-      next += chunk.length;
+    const at = this.#room(run.size);
+    for (const chunk of run.chunks) {
+      this.#slab.set(chunk, this.#position);
+      this.#position += chunk.length;
     }
-    this.#position = next;
-    const whole = this.#slab.subarray(at, next);
-    this.#joined = { chunks, whole };
-    return whole;
+    run.whole = this.#slab.subarray(at, this.#position);
+    return run.whole;
   }
 
   /** Makes the open region `sender`'s, with room for `size` bytes more. @returns where to write them. */
@@ -219,7 +209,7 @@ class Outbox {
 
   #commit(sender: Sender, position: number): void {
     this.#position = position;
-    if (position - this.#start + sender.waitingBytes >= EAGER) this.flush(sender);
+    if (this.waiting(sender) >= EAGER) this.flush(sender);
     else this.#mark(sender);
   }
 
@@ -227,13 +217,8 @@ class Outbox {
   #seal(): void {
     const owner = this.#owner!;
     this.#owner = undefined;
-    this.#enqueue(owner, this.#slab.subarray(this.#start, this.#position));
-  }
-
-  #enqueue(sender: Sender, chunk: Buffer): void {
-    if (sender.waiting === undefined) sender.waiting = [chunk];
-    else sender.waiting.push(chunk);
-    sender.waitingBytes += chunk.length;
+    const region = this.#slab.subarray(this.#start, this.#position);
+    owner.waiting = owner.waiting === undefined ? new Run(undefined, region) : owner.waiting.and(region);
   }
 
   #mark(sender: Sender): void {
@@ -254,7 +239,7 @@ class Outbox {
       sender.marked = false;
       this.flush(sender);
     }
-    this.#joined = undefined;
+    this.#first = undefined;
     if (this.#held || this.#owner !== undefined || this.#marked.length > 0) return;
     this.#position = 0;
     if (this.#slab.length > LARGEST_KEPT_SLAB) this.#slab = Buffer.allocUnsafeSlow(SLAB);

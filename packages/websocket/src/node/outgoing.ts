@@ -39,13 +39,11 @@ export class Outgoing {
   send(message: Message | PreparedMessage): void {
     const { threshold, largest, deflater, shared } = this.compression;
     if (message instanceof PreparedMessage) {
-      if (shared && this.#sender.mask === undefined) {
-        const small = message.length < threshold || message.length > largest;
-        this.inOrder(() => outbox.shared(this.#sender, small ? message.frame : message.compressed(deflater)));
-      } else {
-        this.send(message.message);
-      }
-      return;
+      if (!shared || this.#sender.mask !== undefined) return this.send(message.message);
+      const small = message.length < threshold || message.length > largest;
+      const frame = small ? message.frame : message.compressed(deflater);
+      if (this.#queue === undefined) return outbox.shared(this.#sender, frame);
+      return this.inOrder(() => outbox.shared(this.#sender, frame));
     }
     const text = typeof message === "string";
     const bytes = text ? this.#encode(message) : this.#keep(message);

@@ -11,6 +11,9 @@ export class PreparedMessage implements Prepared {
   readonly frame: Buffer;
   readonly #header: number;
   #compressed: Map<Deflater, Buffer> | undefined;
+  /** The deflater asked for last, and its frame: mostly, all sockets have the same. */
+  #deflater: Deflater | undefined;
+  #latest: Buffer;
 
   /** Bytes are copied. @throws WebSocketError INVALID_ARGUMENT for anything but a string or bytes. */
   constructor(message: Message) {
@@ -27,6 +30,7 @@ export class PreparedMessage implements Prepared {
     this.frame = Buffer.allocUnsafeSlow(header + payload.length);
     writeFrameHeader(this.frame, 0, FrameBit.fin | (text ? Opcode.text : Opcode.binary), payload.length);
     this.frame.set(payload, header);
+    this.#latest = this.frame;
     this.#header = header;
     this.message = text ? message : this.frame.subarray(header);
   }
@@ -38,20 +42,24 @@ export class PreparedMessage implements Prepared {
 
   /** The unmasked frame, compressed once for all sockets with this deflater; the plain one where compressing gains nothing. */
   compressed(deflater: Deflater): Buffer {
-    this.#compressed ??= new Map();
-    let frame = this.#compressed.get(deflater);
-    if (frame === undefined) {
-      const payload = deflater.compress(this.frame.subarray(this.#header));
-      if (payload.length < this.length) {
-        const header = frameHeaderLength(payload.length, false);
-        frame = Buffer.allocUnsafeSlow(header + payload.length);
-        writeFrameHeader(frame, 0, this.frame[0]! | FrameBit.compressed, payload.length);
-        frame.set(payload, header);
-      } else {
-        frame = this.frame;
-      }
-      this.#compressed.set(deflater, frame);
+    if (this.#deflater !== deflater) {
+      this.#deflater = deflater;
+      this.#latest = this.#compressed?.get(deflater) ?? this.#compress(deflater);
     }
+    return this.#latest;
+  }
+
+  #compress(deflater: Deflater): Buffer {
+    let frame = this.frame;
+    const payload = deflater.compress(this.frame.subarray(this.#header));
+    if (payload.length < this.length) {
+      const header = frameHeaderLength(payload.length, false);
+      frame = Buffer.allocUnsafeSlow(header + payload.length);
+      writeFrameHeader(frame, 0, this.frame[0]! | FrameBit.compressed, payload.length);
+      frame.set(payload, header);
+    }
+    this.#compressed ??= new Map();
+    this.#compressed.set(deflater, frame);
     return frame;
   }
 }

@@ -15,6 +15,7 @@ import type { Sender } from "./outbox.ts";
 import { Outgoing } from "./outgoing.ts";
 import { ownBytes } from "./own-bytes.ts";
 import { assertBytes, PreparedMessage } from "./prepared.ts";
+import type { Run } from "./run.ts";
 import type { Shell } from "./shell.ts";
 
 /** RFC 9113 §7. */
@@ -46,8 +47,7 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
   readonly extensions: string;
   readonly remoteAddress: string;
   readonly stream: Duplex;
-  waiting: Buffer[] | undefined;
-  waitingBytes = 0;
+  waiting: Run | undefined;
   unsent = 0;
   marked = false;
   /** `send` returned false, and the `drain` handler has not been called since. */
@@ -185,7 +185,6 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
     closing.delete(this);
     pinged.delete(this);
     this.waiting = undefined;
-    this.waitingBytes = 0;
     this.#outgoing?.close();
     this.#run(() => handlers.close?.(this, this.#end.code, this.#end.reason));
   }
