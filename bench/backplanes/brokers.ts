@@ -1,6 +1,9 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 import { startServices } from "../../test/services.ts";
+import { median } from "../measure/statistics.ts";
 import { PostgresProcess } from "../../test/services/postgres.ts";
 import { installMissing, programs } from "../../test/services/programs.ts";
 
@@ -39,6 +42,24 @@ export async function startBroker(name: BrokerName): Promise<Broker> {
   const before = new Set(children());
   const { url, stop } = await start(name);
   return { url, stop, pids: children().filter((pid) => !before.has(pid)) };
+}
+
+/** Milliseconds of one flush to the disk that brokers write to: the median of fifty, 8 KiB each. */
+export function flushTime(): number {
+  const folder = mkdtempSync(join(tmpdir(), "zuruf-flush-"));
+  const file = openSync(join(folder, "log"), "w");
+  try {
+    const times = Array.from({ length: 50 }, () => {
+      const begin = performance.now();
+      writeSync(file, Buffer.alloc(8192));
+      fdatasyncSync(file);
+      return performance.now() - begin;
+    });
+    return median(times);
+  } finally {
+    closeSync(file);
+    rmSync(folder, { recursive: true });
+  }
 }
 
 async function start(name: BrokerName): Promise<Omit<Broker, "pids">> {

@@ -9,8 +9,8 @@ const places = 1024;
 export interface Watcher {
   /** @param latency milliseconds since it was published. */
   arrived(latency: number): void;
-  /** A publication has arrived at all subscribers on all instances. */
-  complete(flow: Flow): void;
+  /** This many publications have arrived at all subscribers on all instances. */
+  complete(flow: Flow, count: number): void;
 }
 
 /** One channel's publisher and its subscribers on all instances: what was published, and when and where it arrives. */
@@ -28,15 +28,16 @@ export class Flow {
       let next = 0;
       subscriber.receive = (chunk, length) => {
         const now = performance.now();
+        const before = this.#complete;
         for (let left = counter.take(chunk, length); left > 0; left--) {
           const place = next++ % places;
           watcher.arrived(now - (this.#sentAt[place] ?? 0));
           const have = (this.#arrivals[place] ?? 0) + 1;
           this.#arrivals[place] = have === subscribers.length ? 0 : have;
-          if (have < subscribers.length) continue;
-          this.#complete++;
-          watcher.complete(this);
+          if (have === subscribers.length) this.#complete++;
         }
+        // Together, as they came: a client that has several to publish writes them at once.
+        if (this.#complete > before) watcher.complete(this, this.#complete - before);
       };
     }
   }

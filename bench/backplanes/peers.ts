@@ -11,8 +11,9 @@ export interface Peer {
   /** What the table and the chart call it. */
   readonly title: string;
   readonly dialect: DialectName;
-  readonly broker: BrokerName;
-  /** What the server calls the way in which it uses the broker. */
+  /** One, or a relay and a store. */
+  readonly brokers: readonly BrokerName[];
+  /** What the server calls the way in which it uses them. */
   readonly kind: string;
   readonly history: boolean;
   /** Whether one client's publications arrive in its order: what does not is checked for completeness alone. */
@@ -23,29 +24,29 @@ const ours = { dialect: "zuruf", history: true, ordered: true } as const;
 const theirs = { dialect: "socket.io", history: false, ordered: true } as const;
 
 export const peers: readonly Peer[] = [
-  { ...ours, name: "zuruf-redis", title: "Zuruf, Redis", broker: "redis", kind: "redis" },
+  { ...ours, name: "zuruf-redis", title: "Zuruf, Redis", brokers: ["redis"], kind: "redis" },
   {
     ...ours,
     name: "zuruf-redis-live",
     title: "Zuruf, Redis, no history",
-    broker: "redis",
+    brokers: ["redis"],
     kind: "redis",
     history: false,
   },
-  { ...theirs, name: "socket.io-redis", title: "Socket.IO, Redis", broker: "redis", kind: "redis" },
+  { ...theirs, name: "socket.io-redis", title: "Socket.IO, Redis", brokers: ["redis"], kind: "redis" },
   {
     ...theirs,
     name: "socket.io-redis-streams",
     title: "Socket.IO, Redis streams",
-    broker: "redis",
+    brokers: ["redis"],
     kind: "redis-streams",
   },
-  { ...ours, name: "zuruf-postgres", title: "Zuruf, PostgreSQL", broker: "postgres", kind: "postgres" },
+  { ...ours, name: "zuruf-postgres", title: "Zuruf, PostgreSQL", brokers: ["postgres"], kind: "postgres" },
   {
     ...ours,
     name: "postgres-each",
     title: "PostgreSQL, a transaction each",
-    broker: "postgres",
+    brokers: ["postgres"],
     kind: "postgres-each",
     history: false,
   },
@@ -54,18 +55,26 @@ export const peers: readonly Peer[] = [
     ...theirs,
     name: "socket.io-postgres",
     title: "Socket.IO, PostgreSQL",
-    broker: "postgres",
+    brokers: ["postgres"],
     kind: "postgres",
     ordered: false,
   },
-  { ...ours, name: "zuruf-nats", title: "Zuruf, NATS, no history", broker: "nats", kind: "nats", history: false },
+  { ...ours, name: "zuruf-jetstream", title: "Zuruf, NATS JetStream", brokers: ["nats"], kind: "nats" },
+  { ...ours, name: "zuruf-nats", title: "Zuruf, NATS, no history", brokers: ["nats"], kind: "nats", history: false },
   {
     ...ours,
     name: "zuruf-rabbitmq",
     title: "Zuruf, RabbitMQ, no history",
-    broker: "rabbitmq",
+    brokers: ["rabbitmq"],
     kind: "rabbitmq",
     history: false,
+  },
+  {
+    ...ours,
+    name: "zuruf-rabbitmq-redis",
+    title: "Zuruf, RabbitMQ and Redis",
+    brokers: ["rabbitmq", "redis"],
+    kind: "rabbitmq+redis",
   },
 ];
 
@@ -77,8 +86,8 @@ export function missing({ dialect }: Peer): string | undefined {
 }
 
 /** The program and arguments that start one instance. */
-export function commandOf({ dialect, kind, history }: Peer, url: string): { file: string; args: string[] } {
-  const order: ChannelServing = { history, broker: { kind, url } };
+export function commandOf({ dialect, kind, history }: Peer, urls: readonly string[]): { file: string; args: string[] } {
+  const order: ChannelServing = { history, broker: { kind, url: urls.join("+") } };
   const text = JSON.stringify(order);
   return dialect === "socket.io" ? nodeProgram(`${folder}socketio.ts`, text) : ourProgram("zuruf-hub.ts", text);
 }

@@ -12,6 +12,13 @@ export interface Floor {
   readonly aim?: number;
 }
 
+/** A promise about one server alone: the median over the runs of what was measured, in milliseconds. */
+export interface Bound {
+  readonly subject: string;
+  readonly of: "p50" | "p99";
+  readonly most: number;
+}
+
 /** What a report needs to know of a test. */
 export interface ReportedTest {
   readonly name: string;
@@ -19,6 +26,9 @@ export interface ReportedTest {
   /** `throughput` counts messages per CPU-second of the server (more is better), `memory` bytes of JS heap per connection (less is better). */
   readonly measures: "throughput" | "memory";
   readonly floors: readonly Floor[];
+  readonly bounds?: readonly Bound[];
+  /** At most so many rounds, however many are asked for. */
+  readonly rounds?: number;
 }
 
 /** A measured server, by its name in results and its title in tables; the one that `baseline` names is 1 in them. */
@@ -48,6 +58,7 @@ export interface TestResult {
   readonly baseline: string;
   readonly peers: Readonly<Record<string, PeerResult>>;
   readonly floors: readonly FloorResult[];
+  readonly bounds: readonly BoundResult[];
 }
 
 export interface PeerResult extends Run {
@@ -62,6 +73,11 @@ export interface FloorResult {
   readonly floor: number;
   readonly aim?: number;
   readonly ratio: number;
+  readonly met: boolean;
+}
+
+export interface BoundResult extends Bound {
+  readonly value: number;
   readonly met: boolean;
 }
 
@@ -126,10 +142,14 @@ export function testResult(test: ReportedTest, byPeer: ReadonlyMap<string, Runs>
     const met = test.measures === "memory" ? ratio <= floor : ratio >= floor;
     return [{ subject, against, floor, ...(aim === undefined ? {} : { aim }), ratio, met }];
   });
+  const bounds = (test.bounds ?? []).flatMap((bound): BoundResult[] => {
+    const value = medianOf(byPeer.get(bound.subject) ?? [], bound.of);
+    return value === undefined ? [] : [{ ...bound, value, met: value <= bound.most }];
+  });
   const { name, title, measures } = test;
   const others = byPeer.get(baseline);
   const results = [...byPeer].map(([peer, runs]) => [peer, peerResult(runs, others)] as const);
-  return { name, title, measures, baseline, peers: Object.fromEntries(results), floors };
+  return { name, title, measures, baseline, peers: Object.fromEntries(results), floors, bounds };
 }
 
 /** One test as the terminal shows it. */
@@ -155,5 +175,9 @@ export function testText(result: TestResult, peers: readonly ReportedPeer[]): st
     const aimed = aim === undefined ? "" : `, aim ${times(aim)}`;
     return `  ${met ? "met    " : "NOT MET"} ${subject} against ${against}: ${times(ratio)} (${bound} ${times(floor)}${aimed})`;
   });
-  return [`${result.name}: ${result.title}`, columns([head, ...rows]), ...floors, ""].join("\n");
+  const bounds = result.bounds.map(
+    ({ subject, of, most, value, met }) =>
+      `  ${met ? "met    " : "NOT MET"} ${subject}, ${of}: ${value.toFixed(1)} ms (at most ${most.toFixed(1)} ms)`,
+  );
+  return [`${result.name}: ${result.title}`, columns([head, ...rows]), ...floors, ...bounds, ""].join("\n");
 }

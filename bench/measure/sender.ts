@@ -13,7 +13,11 @@ export class Sender {
 
   send(count: number): void {
     const { bytes, offsets, payloads } = this.#ring;
-    this.#wire.write(bytes.subarray(offsets[this.#next], offsets[this.#next + count]));
-    this.#next = (this.#next + count) % payloads.length;
+    for (let left = count; left > 0;) {
+      const end = Math.min(this.#next + left, payloads.length);
+      this.#wire.write(bytes.subarray(offsets[this.#next], offsets[end]));
+      left -= end - this.#next;
+      this.#next = end % payloads.length;
+    }
   }
 }

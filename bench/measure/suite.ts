@@ -81,7 +81,7 @@ export async function run<Test extends ReportedTest & Named, Peer extends Report
       `Something else kept up to ${disturbed.toFixed(1)} cores busy: the figures are disturbed, the fast servers' most.\n`,
     );
   }
-  const floors = results.flatMap((result) => result.floors);
+  const floors = results.flatMap((result) => [...result.floors, ...result.bounds]);
   const unmet = floors.filter(({ met }) => !met).length;
   say(`${floors.length - unmet} of ${floors.length} floors met`);
   return unmet > 0 || notMeasured.some((note) => note.startsWith("Zuruf")) ? 1 : 0;
@@ -142,7 +142,7 @@ async function rounds<Test extends ReportedTest & Named, Peer extends ReportedPe
   notes: Notes,
 ): Promise<TestResult> {
   const byPeer = new Map(peers.map((peer) => [peer.name, [] as (Run | undefined)[]]));
-  for (let round = 0; round < options.runs; round++) {
+  for (let round = 0; round < Math.min(options.runs, test.rounds ?? Infinity); round++) {
     for (let i = 0; i < peers.length; i++) {
       const peer = peers[(i + round) % peers.length];
       if (!peer) continue;

@@ -11,6 +11,14 @@ export async function brokerOf({ kind, url }: { readonly kind: string; readonly 
       return (await import("@zuruf/rabbitmq")).rabbitmq(url);
     case "nats":
       return (await import("@zuruf/nats")).nats(url);
+    case "rabbitmq+redis": {
+      const [relay = "", store = ""] = url.split("+");
+      const { compose } = await import("@zuruf/compose");
+      return compose({
+        relay: await brokerOf({ kind: "rabbitmq", url: relay }),
+        store: await brokerOf({ kind: "redis", url: store }),
+      });
+    }
     case "postgres-each":
       return new (await import("./postgres-each.ts")).PostgresEach(url);
     default:

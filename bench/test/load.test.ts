@@ -44,7 +44,10 @@ test("a publication is complete when it has arrived at all subscribers, and only
   const publisher = wire();
   const subscribers = [wire(), wire()] as const;
   const found = { arrived: 0, complete: 0 };
-  const watcher: Watcher = { arrived: () => void found.arrived++, complete: () => void found.complete++ };
+  const watcher: Watcher = {
+    arrived: () => void found.arrived++,
+    complete: (_flow, count) => void (found.complete += count),
+  };
   const ring = textRing(4, 8, (_place, text) => text);
   const flow = new Flow(new Sender(publisher, ring), subscribers, watcher);
   flow.publish(2);
