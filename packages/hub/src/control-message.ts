@@ -10,8 +10,9 @@ export interface ChannelState {
   readonly channel: string;
   readonly version: number;
   readonly entries: readonly Entry[];
-  /** These come on top of the part before; the rest is in the next part. */
-  readonly add?: boolean;
+  /** Entries that came in the parts before, which these come on top of; absent: this is the first part. */
+  readonly before?: number;
+  /** The rest is in the next part. */
   readonly more?: boolean;
 }
 /** How many, and a hash over which: equal on both sides when nothing was missed. */
@@ -27,13 +28,13 @@ export type ControlMessage =
   | { readonly type: "bye" }
   /** To each peer after the beat: what I want of it, and what it has of me. */
   | { readonly type: "digest"; readonly wants: Digest; readonly has: Digest }
-  /** I am interested in these channels' presence; `all`: in no others. Answered with `state`. */
+  /** I am interested in these channels' presence; `all`: in no others, unless the next messages say so. Answered with `state`. */
   | { readonly type: "want"; readonly channels: readonly string[]; readonly all?: boolean }
   | { readonly type: "unwant"; readonly channels: readonly string[] }
   /** I have lost what you want of me: say it again. */
   | { readonly type: "again" }
-  /** My members in channels that you want; `all`: in no others. */
-  | { readonly type: "state"; readonly channels: readonly ChannelState[]; readonly all?: boolean }
+  /** My members in channels that you want. */
+  | { readonly type: "state"; readonly channels: readonly ChannelState[] }
   /** One change; `previous` is the version it changes, 0 for none. */
   | {
       readonly type: "change";
@@ -80,8 +81,9 @@ const schema = new Map<unknown, Check>(
     unwant: object({ channels: listOf(text) }),
     again: object({}),
     state: object({
-      channels: listOf(object({ channel: text, version: uint, entries: listOf(entry), add: flag, more: flag })),
-      all: flag,
+      channels: listOf(
+        object({ channel: text, version: uint, entries: listOf(entry), before: maybe(uint), more: flag }),
+      ),
     }),
     change: object({ channel: text, previous: uint, version: uint, set: maybe(entry), gone: maybe(text) }),
     ask: object({ id: uint, kind: text }),

@@ -5,13 +5,13 @@ export const beatEvery = 5;
 /** Seconds of silence after which an instance is in doubt: what it said may be old. */
 const doubtAfter = 11;
 /** Seconds of silence after which it is gone, as long as the line to the others works. */
-const lease = 15;
+export const lease = 15;
 
 /** The other instances, by what was heard of them; time is in the hub's ticks (seconds). */
 export class Peers {
   /** This life of this instance. */
   readonly incarnation: string;
-  readonly #known = new Map<InstanceId, { incarnation: string; heard: number }>();
+  readonly #known = new Map<InstanceId, { incarnation: string; since: number; heard: number }>();
 
   constructor(incarnation: string) {
     this.incarnation = incarnation;
@@ -20,9 +20,10 @@ export class Peers {
   /** A sign of life: of somebody new, of another life than before (what was known of it is void), or nothing new. */
   heard(instance: InstanceId, incarnation: string, tick: number): "new" | "replaced" | "known" {
     const known = this.#known.get(instance);
-    this.#known.set(instance, { incarnation, heard: tick });
+    const same = known?.incarnation === incarnation;
+    this.#known.set(instance, { incarnation, since: same ? known.since : tick, heard: tick });
     if (known === undefined) return "new";
-    return known.incarnation === incarnation ? "known" : "replaced";
+    return same ? "known" : "replaced";
   }
 
   has(instance: InstanceId): boolean {
@@ -35,6 +36,11 @@ export class Peers {
 
   live(): InstanceId[] {
     return [...this.#known.keys()];
+  }
+
+  /** Those known for longer than a lease and a beat: what an instance last said whose lease is over now, they have heard too. */
+  elders(tick: number): InstanceId[] {
+    return [...this.#known].filter(([, { since }]) => tick - since > lease + beatEvery).map(([instance]) => instance);
   }
 
   inDoubt(instance: InstanceId, tick: number): boolean {

@@ -46,7 +46,6 @@ test("members of an instance that gives no sign of life are not believed, and ma
   await say({
     type: "state",
     channels: [{ channel: "room", version: 1, entries: [{ client: "ghost", since: 1 }] }],
-    all: true,
   });
   expect(await hub.presence("room")).toMatchObject({ members: 1 });
   // Another life of it knows nothing of the ghost.

@@ -25,22 +25,30 @@ async function hubOf(options: Parameters<World["hub"]>[0] = {}): Promise<Hub> {
 function cuttable(): { cut: boolean; wrap: (backplane: Backplane) => Backplane } {
   const line = {
     cut: false,
-    wrap: (backplane: Backplane): Backplane =>
-      new Proxy(backplane, {
-        get(target, name) {
-          if (name === "control" && line.cut) return () => Promise.resolve();
-          const value: unknown = Reflect.get(target, name);
-          return typeof value === "function" ? (value.bind(target) as unknown) : value;
-        },
-      }),
+    wrap: (backplane: Backplane): Backplane => intercepted(backplane, () => line.cut),
   };
   return line;
 }
 
-async function enter(hub: Hub, token?: string, info?: unknown, watch = true): Promise<TestClient> {
+/** Sees each control message; those of which it returns true are lost. */
+function intercepted(backplane: Backplane, lose: (message: Uint8Array) => boolean | void): Backplane {
+  return new Proxy(backplane, {
+    get(target, name) {
+      if (name === "control")
+        return async (message: Uint8Array, to?: string) => {
+          if (lose(message) !== true) await target.control(message, to);
+        };
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === "function" ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+const text = (message: Uint8Array): string => new TextDecoder().decode(message);
+
+async function enter(hub: Hub, token?: string, info?: unknown, watch = true, channel = "room:1"): Promise<TestClient> {
   const client = new TestClient(hub);
   await client.connect(token === undefined ? {} : { token });
-  await client.ask({ type: "subscribe", channel: "room:1", presence: watch, ...(info !== undefined && { info }) });
+  await client.ask({ type: "subscribe", channel, presence: watch, ...(info !== undefined && { info }) });
   await world.clock.advance(50);
   return client;
 }
@@ -266,6 +274,46 @@ describe("presence", () => {
     expect(events).toEqual(["+room:1"]);
     await world.clock.advance(5100);
     expect(events).toEqual(["+room:1", "-room:1"]);
+  });
+
+  test("many channels, and large ones, travel in messages that every broker carries", async () => {
+    const sizes: number[] = [];
+    const wrap = (backplane: Backplane): Backplane =>
+      intercepted(backplane, (message) => void sizes.push(message.length));
+    const limits = { subscriptions: 20_000, requests: 20_000, packetsPerSecond: 0 };
+    const [one, two] = [await hubOf({ wrap, limits }), await hubOf({ wrap, limits })];
+    await world.clock.advance(1000);
+    const wide = new TestClient(one);
+    await wide.connect();
+    for (let i = 0; i < 20_000; i++)
+      wide.say({ type: "subscribe", id: 10 + i, channel: `room:${i} with a name of some length`.replaceAll(" ", "-") });
+    for (let i = 0; i < 300; i++) await enter(one, `u${i}`, "ü".repeat(500), false);
+    sizes.length = 0;
+    // Another life: it must be told of all.
+    const three = await hubOf({ wrap, limits });
+    await world.clock.advance(1000);
+    expect(await two.presence("room:1", { limit: 0 })).toMatchObject({ members: 300, stale: false });
+    expect(await three.presence("room:1", { limit: 0 })).toMatchObject({ members: 300, stale: false });
+    expect(await three.presence("room:19999-with-a-name-of-some-length")).toMatchObject({ members: 1, stale: false });
+    await world.clock.advance(6000);
+    expect(Math.max(...sizes)).toBeGreaterThan(100_000);
+    expect(Math.max(...sizes)).toBeLessThan(512 * 1024);
+  });
+
+  test("a part that was lost on the way leaves no wrong number behind", async () => {
+    let states = 0;
+    const wrap = (backplane: Backplane): Backplane =>
+      intercepted(backplane, (message) => text(message).includes(`{"type":"state"`) && ++states === 2);
+    const [one, two] = [await hubOf({ wrap }), await hubOf()];
+    await world.clock.advance(1000);
+    for (let i = 0; i < 300; i++) await enter(one, `u${i}`, "x".repeat(1000), false);
+    const asked = two.presence("room:1", { limit: 0 });
+    await world.clock.advance(1000);
+    const early = await asked;
+    expect([early.members < 300, early.stale]).toEqual([true, true]);
+    await world.clock.advance(6000);
+    expect(await two.presence("room:1", { limit: 0 })).toMatchObject({ members: 300, stale: false });
+    expect(states).toBeGreaterThan(5);
   });
 
   test("info at its limit and over it; the hook can set it", async () => {

@@ -4,8 +4,9 @@ import type { Connection } from "../connection.ts";
 import type { ChannelState, ControlMessage, Entry } from "../control-message.ts";
 import type { Core } from "../core.ts";
 import { describe } from "../errors.ts";
-import { beatEvery } from "../peers.ts";
+import { beatEvery, lease } from "../peers.ts";
 import { digestOf, sameDigest } from "./digest.ts";
+import { inParts } from "./parts.ts";
 import { PresenceChannel } from "./presence-channel.ts";
 
 /** Milliseconds that an unclean close does not show yet. */
@@ -14,8 +15,6 @@ const lingerFor = 5000;
 const settleFor = 500;
 /** Changes of this many milliseconds go out together. */
 const flushAfter = 20;
-/** Entries in one control message: even with the largest info it stays below what brokers carry. */
-const partSize = 200;
 /** Seconds that a view without users is kept. */
 const idleFor = 5;
 
@@ -38,9 +37,10 @@ export class Presence {
   readonly #wantedBy = new Map<InstanceId, Set<string>>();
   #version = 0;
   #wanting: Set<string> | undefined;
-  /** Instances that said goodbye, until their members are forgotten. */
-  readonly #leaving = new Map<InstanceId, unknown>();
+  /** Instances that said goodbye, until their members are forgotten: the timer for that, and the channels that they wanted. */
+  readonly #leaving = new Map<InstanceId, { readonly timer: unknown; readonly wanted: ReadonlySet<string> }>();
   #up = false;
+  #downSince = 0;
   #settled = 0;
 
   constructor(core: Core) {
@@ -49,6 +49,9 @@ export class Presence {
 
   /** The line to the others works (again). */
   up(): void {
+    // The others have let this instance's members leave, and may have said so.
+    if (!this.#up && this.#core.ticks - this.#downSince > lease)
+      for (const channel of this.#channels.values()) if (channel.local.size > 0) this.#tell("occupied", channel.name);
     this.#up = true;
     this.#settled = this.#core.clock.now() + settleFor;
     this.#core.control.peers.renew(this.#core.ticks);
@@ -56,6 +59,7 @@ export class Presence {
   }
 
   down(): void {
+    if (this.#up) this.#downSince = this.#core.ticks;
     this.#up = false;
   }
 
@@ -108,22 +112,23 @@ export class Presence {
 
   /** An instance has said goodbye: its members are given the time to come back to another. */
   leaving(peer: InstanceId): void {
+    const wanted = this.#wantedBy.get(peer) ?? new Set();
     this.#wantedBy.delete(peer);
     for (const channel of this.#channels.values()) {
       if (channel.awaiting.delete(peer) && channel.awaiting.size === 0) channel.settle();
     }
     const timer = this.#core.clock.setTimeout(() => {
       this.#leaving.delete(peer);
-      this.#forget(peer);
+      this.#forget(peer, wanted);
     }, lingerFor);
-    this.#leaving.set(peer, timer);
+    this.#leaving.set(peer, { timer, wanted });
   }
 
   /** The hub stops: no timer of presence outlives it. */
   close(): void {
     for (const channel of this.#channels.values())
       for (const { linger } of channel.local.values()) this.#core.clock.clearTimeout(linger);
-    for (const timer of this.#leaving.values()) this.#core.clock.clearTimeout(timer);
+    for (const { timer } of this.#leaving.values()) this.#core.clock.clearTimeout(timer);
     this.#channels.clear();
   }
 
@@ -147,15 +152,16 @@ export class Presence {
         channel.push([]);
       }
     }
-    if (closed.length > 0 && peers.live().length > 0) control.send({ type: "unwant", channels: closed });
+    if (peers.live().length > 0) for (const channels of inParts(closed)) control.send({ type: "unwant", channels });
   }
 
   /** An instance has given a sign of life. */
   heard(peer: InstanceId, news: "new" | "replaced" | "known"): void {
     if (news === "known") return;
     // Back under the same name: what it had is void now, not in a while.
-    this.#core.clock.clearTimeout(this.#leaving.get(peer));
-    if (news === "replaced" || this.#leaving.delete(peer)) this.#forget(peer);
+    const left = this.#leaving.get(peer);
+    this.#core.clock.clearTimeout(left?.timer);
+    if (news === "replaced" || this.#leaving.delete(peer)) this.#forget(peer, left?.wanted);
     if (this.#channels.size > 0) this.#wantAll(peer);
   }
 
@@ -165,7 +171,7 @@ export class Presence {
         const wanted = (message.all === true ? undefined : this.#wantedBy.get(from)) ?? new Set();
         for (const channel of message.channels) wanted.add(channel);
         this.#wantedBy.set(from, wanted);
-        this.#sendState(from, message.channels, message.all === true);
+        this.#sendState(from, message.channels);
         return;
       }
       case "unwant":
@@ -175,7 +181,7 @@ export class Presence {
         this.#wantAll(from);
         return;
       case "state":
-        this.#state(from, message.channels, message.all === true);
+        this.#state(from, message.channels);
         return;
       case "change":
         this.#change(from, message);
@@ -224,7 +230,7 @@ export class Presence {
       this.#wanting = wanting;
       queueMicrotask(() => {
         this.#wanting = undefined;
-        this.#core.control.send({ type: "want", channels: [...wanting] });
+        for (const channels of inParts(wanting)) this.#core.control.send({ type: "want", channels });
       });
     }
     this.#wanting.add(name);
@@ -237,35 +243,29 @@ export class Presence {
 
   #wantAll(peer: InstanceId): void {
     for (const channel of this.#channels.values()) channel.awaiting.add(peer);
-    this.#core.control.send({ type: "want", channels: [...this.#channels.keys()], all: true }, peer);
+    let all = true;
+    for (const channels of inParts(this.#channels.keys())) {
+      this.#core.control.send({ type: "want", channels, ...(all && { all }) }, peer);
+      all = false;
+    }
   }
 
-  /** This instance's own members of these channels, in messages of a bounded size: the first names all channels. */
-  #sendState(to: InstanceId, names: readonly string[], all: boolean): void {
-    const rest: ChannelState[] = [];
-    const first = names.map((name): ChannelState => {
+  /** This instance's own members of these channels; every channel is named, so that who asks knows that it has its answer. */
+  #sendState(to: InstanceId, names: readonly string[]): void {
+    const states = names.flatMap((name): ChannelState[] => {
       const channel = this.#channels.get(name);
-      const entries = channel?.view.entries(this.#core.instance) ?? [];
       const version = channel?.version ?? 0;
-      for (let at = partSize; at < entries.length; at += partSize) {
-        const part = entries.slice(at, at + partSize);
-        rest.push({
-          channel: name,
-          version,
-          entries: part,
-          add: true,
-          ...(at + partSize < entries.length && { more: true }),
-        });
-      }
-      return {
-        channel: name,
-        version,
-        entries: entries.slice(0, partSize),
-        ...(entries.length > partSize && { more: true }),
-      };
+      const parts = [...inParts(channel?.view.entries(this.#core.instance) ?? [])];
+      if (parts.length === 0) return [{ channel: name, version, entries: [] }];
+      let before = 0;
+      return parts.map((entries, i) => {
+        const more = i < parts.length - 1;
+        const state = { channel: name, version, entries, ...(before > 0 && { before }), ...(more && { more }) };
+        before += entries.length;
+        return state;
+      });
     });
-    this.#core.control.send({ type: "state", channels: first, ...(all && { all }) }, to);
-    for (const part of rest) this.#core.control.send({ type: "state", channels: [part] }, to);
+    for (const channels of inParts(states)) this.#core.control.send({ type: "state", channels }, to);
   }
 
   /** What a peer should know of this instance's channels. */
@@ -284,20 +284,17 @@ export class Presence {
     }
   }
 
-  #state(from: InstanceId, states: readonly ChannelState[], all: boolean): void {
-    const named = new Set<string>();
-    for (const { channel: name, version, entries, add, more } of states) {
-      named.add(name);
+  #state(from: InstanceId, states: readonly ChannelState[]): void {
+    for (const { channel: name, version, entries, before = 0, more } of states) {
       const channel = this.#channels.get(name);
       if (channel === undefined) continue;
-      if (add !== true) this.#replace(channel, from, version, entries, more === true);
-      else {
+      if (before === 0) this.#replace(channel, from, version, entries, more === true);
+      // A part between was lost: what is known stays incomplete, until the digest asks for all of it.
+      else if (channel.view.entries(from).length === before) {
         for (const entry of entries) this.#touched(channel, channel.view.set(from, entry));
         if (more !== true) this.#whole(channel, from, version);
       }
     }
-    if (!all) return;
-    for (const channel of this.#channels.values()) if (!named.has(channel.name)) this.#replace(channel, from, 0, []);
   }
 
   #replace(channel: PresenceChannel, from: InstanceId, version: number, entries: readonly Entry[], more = false): void {
@@ -331,9 +328,30 @@ export class Presence {
   }
 
   /** An instance is gone, or another life of it is there. */
-  #forget(peer: InstanceId): void {
+  #forget(peer: InstanceId, wanted: ReadonlySet<string> = this.#wantedBy.get(peer) ?? new Set()): void {
     this.#wantedBy.delete(peer);
-    for (const channel of this.#channels.values()) this.#replace(channel, peer, 0, []);
+    for (const channel of this.#channels.values()) {
+      // It may have had members whose coming was not heard of here.
+      if (channel.awaiting.has(peer) && wanted.has(channel.name)) channel.occupied = true;
+      this.#replace(channel, peer, 0, []);
+    }
+    this.#inherit(wanted);
+  }
+
+  /**
+   * What an instance followed whose members are gone with it, and nobody else follows, is vacated (or was already). One of those left says so: the lowest
+   * by name of those that lived long enough to know of it. Should that one be gone as well, unheard of yet, the channel counts as its own until it says otherwise.
+   */
+  #inherit(names: ReadonlySet<string>): void {
+    if (this.#core.hooks.vacated === undefined) return;
+    const { control, instance, ticks } = this.#core;
+    const heir = control.peers.elders(ticks).reduce((least, peer) => (peer < least ? peer : least), instance);
+    const others = [...this.#wantedBy.values()];
+    for (const name of names) {
+      if (this.#channels.has(name) || others.some((wanted) => wanted.has(name))) continue;
+      if (heir === instance) this.#tell("vacated", name);
+      else this.#wantedBy.set(heir, (this.#wantedBy.get(heir) ?? new Set()).add(name));
+    }
   }
 
   #gone(channel: PresenceChannel, client: string): void {
@@ -364,8 +382,7 @@ export class Presence {
     const occupied = channel.view.members > 0;
     if (occupied !== channel.occupied) {
       channel.occupied = occupied;
-      const hook = occupied ? this.#core.hooks.occupied : this.#core.hooks.vacated;
-      if (hook !== undefined) void this.#tell(hook, channel.name);
+      this.#tell(occupied ? "occupied" : "vacated", channel.name);
     }
     if (channel.flushing || channel.dirty.size === 0) return;
     channel.flushing = true;
@@ -375,12 +392,14 @@ export class Presence {
     }, flushAfter);
   }
 
-  async #tell(hook: (channel: string) => void | Promise<void>, name: string): Promise<void> {
-    try {
-      await hook(name);
-    } catch (error) {
-      this.#core.log("error", "the onOccupied or onVacated hook failed", { channel: name, error: describe(error) });
-    }
+  #tell(what: "occupied" | "vacated", channel: string): void {
+    const hook = this.#core.hooks[what];
+    if (hook === undefined) return;
+    Promise.resolve()
+      .then(() => hook(channel))
+      .catch((error: unknown) => {
+        this.#core.log("error", "the onOccupied or onVacated hook failed", { channel, error: describe(error) });
+      });
   }
 
   #flush(channel: PresenceChannel): void {

@@ -1,0 +1,172 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Backplane, BackplaneSink, Hub } from "../src/index.ts";
+import { TestClient, World } from "./harness.ts";
+
+let world: World;
+let events: string[];
+beforeEach(() => {
+  world = new World();
+  events = [];
+});
+afterEach(async () => {
+  await world.close();
+  expect(world.logs).toEqual([]);
+});
+
+interface Instance {
+  readonly hub: Hub;
+  /** Dies without a word. */
+  die(): Promise<void>;
+  down(): void;
+  up(): void;
+}
+
+/** An instance that writes down its hooks' calls as "name+channel" and "name-channel". */
+async function instanceOf(name: string): Promise<Instance> {
+  let dead = false;
+  let sink: BackplaneSink | undefined;
+  const wrap = (backplane: Backplane): Backplane => ({
+    can: backplane.can,
+    start: (instance, given) => {
+      sink = given;
+      return backplane.start(instance, {
+        publication: (channel, item) => given.publication(channel, item),
+        control: (from, message) => void (!dead && given.control(from, message)),
+        up: () => given.up(),
+        down: (reason) => given.down(reason),
+        suspect: (channels) => given.suspect(channels),
+      });
+    },
+    subscribe: (channels) => backplane.subscribe(channels),
+    unsubscribe: (channels) => backplane.unsubscribe(channels),
+    publish: (...publication) => backplane.publish(...publication),
+    heads: (channels) => backplane.heads(channels),
+    history: (...range) => backplane.history(...range),
+    control: async (...message) => {
+      if (!dead) await backplane.control(...message);
+    },
+    close: () => backplane.close(),
+  });
+  const hub = await world.hub({ instance: name, channels: { "room:*": { presence: true } }, wrap });
+  hub.onOccupied((channel) => void (!dead && events.push(`${name}+${channel}`)));
+  hub.onVacated((channel) => void (!dead && events.push(`${name}-${channel}`)));
+  return {
+    hub,
+    async die() {
+      dead = true;
+      await hub.close();
+    },
+    down() {
+      dead = true;
+      sink?.down("cut");
+    },
+    up() {
+      dead = false;
+      sink?.up();
+    },
+  };
+}
+
+async function enter({ hub }: Instance, channel: string): Promise<TestClient> {
+  const client = new TestClient(hub);
+  await client.connect();
+  await client.ask({ type: "subscribe", channel });
+  await world.clock.advance(50);
+  return client;
+}
+/** What was called since the last time, by instance and channel. */
+const called = (): string[] => events.splice(0).toSorted();
+/** Longer than a lease and a beat, so that everybody is known to have heard everybody. */
+const settleDown = (): Promise<void> => world.clock.advance(25_000);
+
+describe("onVacated, when the last members die with their instance", () => {
+  test("is called once, by the lowest of those left, also where nobody else follows the channel", async () => {
+    const [a, b, c] = [await instanceOf("a"), await instanceOf("b"), await instanceOf("c")];
+    await settleDown();
+    for (const channel of ["room:1", "room:2", "room:3", "room:4"]) await enter(c, channel);
+    await enter(b, "room:2");
+    const watcher = await enter(b, "room:3");
+    const gone = await enter(c, "room:5");
+    await gone.ask({ type: "unsubscribe", channel: "room:5" });
+    await world.clock.advance(15_000);
+    called();
+    await watcher.ask({ type: "unsubscribe", channel: "room:3" });
+    await c.die();
+    await world.clock.advance(14_000);
+    expect(called()).toEqual([]);
+    await world.clock.advance(4_000);
+    // Room 2 still has a member; room 5 was vacated by its own instance.
+    expect(called()).toEqual(["a-room:1", "a-room:3", "a-room:4"]);
+    await settleDown();
+    expect(called()).toEqual([]);
+    expect(a.hub.instances()).toHaveLength(2);
+  });
+
+  test("is called by the next one when the lowest is gone too before it could", async () => {
+    const [a, , c] = [await instanceOf("a"), await instanceOf("b"), await instanceOf("c")];
+    await settleDown();
+    await enter(c, "room:1");
+    called();
+    await c.die();
+    await world.clock.advance(7_000);
+    await a.die();
+    await world.clock.advance(10_000);
+    expect(called()).toEqual([]);
+    await world.clock.advance(10_000);
+    expect(called()).toEqual(["b-room:1"]);
+  });
+
+  test("is not left to one that came too late to know of it", async () => {
+    const [, c] = [await instanceOf("b"), await instanceOf("c")];
+    await settleDown();
+    await enter(c, "room:1");
+    called();
+    await c.die();
+    await instanceOf("a");
+    await world.clock.advance(18_000);
+    expect(called()).toEqual(["b-room:1"]);
+  });
+
+  test("is called by an instance whose question about the channel was never answered", async () => {
+    const [b, c] = [await instanceOf("b"), await instanceOf("c")];
+    await settleDown();
+    await enter(c, "room:1");
+    await c.die();
+    called();
+    for (let second = 0; second < 20; second++) {
+      await world.clock.advance(1_000);
+      void b.hub.presence("room:1");
+    }
+    expect(called()).toEqual(["b-room:1"]);
+  });
+
+  test("is called when an instance stops, unless its members came back elsewhere within 5 s", async () => {
+    const [b, c] = [await instanceOf("b"), await instanceOf("c")];
+    await settleDown();
+    await enter(c, "room:1");
+    await enter(c, "room:2");
+    called();
+    await c.hub.close();
+    await world.clock.advance(3_000);
+    await enter(b, "room:2");
+    await world.clock.advance(4_000);
+    expect(called()).toEqual(["b+room:2", "b-room:1"]);
+  });
+});
+
+test("who could not be heard for longer than a lease says again what is occupied when it is back", async () => {
+  const [, c] = [await instanceOf("b"), await instanceOf("c")];
+  await settleDown();
+  await enter(c, "room:1");
+  c.down();
+  await world.clock.advance(10_000);
+  c.up();
+  await world.clock.advance(100);
+  expect(called()).toEqual(["c+room:1"]);
+  c.down();
+  await world.clock.advance(20_000);
+  expect(called()).toEqual(["b-room:1"]);
+  c.up();
+  await world.clock.advance(100);
+  expect(called()).toEqual(["c+room:1"]);
+});
