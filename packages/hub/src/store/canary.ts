@@ -1,6 +1,8 @@
 /** Milliseconds between canaries, and how long one may take: together below the 5 s within which a deaf connection must be found. */
 const canaryEvery = 1000;
 const canaryWithin = 2500;
+/** Looks in a row at which nothing had come back. Two: when the process itself stood still, what came meanwhile is read between them. */
+const mostMissed = 2;
 
 /** Sends something to itself through the broker, again and again, and says when it does not come back: connected is not yet hearing. */
 export class Canary {
@@ -8,8 +10,9 @@ export class Canary {
   readonly #silent: (reason: string, silentFor: number) => void;
   #sent = 0;
   #heard = 0;
-  #due = 0;
-  #waitingSince = 0;
+  #seen = 0;
+  #missed = 0;
+  #lastSign = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param send publishes the mark to whatever ends in `heard`. @param silent is called once, with the milliseconds since the last sign of life. */
@@ -19,7 +22,7 @@ export class Canary {
   }
 
   start(): void {
-    this.#waitingSince = performance.now();
+    this.#lastSign = performance.now();
     this.#tick();
   }
   heard(mark: string): void {
@@ -32,16 +35,16 @@ export class Canary {
 
   readonly #tick = (): void => {
     const now = performance.now();
-    // Time in which this process itself stood still proves nothing against the broker: its answer may wait to be read.
-    if (this.#due !== 0) this.#waitingSince = Math.min(now, this.#waitingSince + Math.max(0, now - this.#due));
-    if (this.#heard === this.#sent) this.#waitingSince = now;
-    else if (now - this.#waitingSince > canaryWithin) {
-      const silentFor = Math.round(now - this.#waitingSince);
+    if (this.#heard > this.#seen || this.#sent === 0) {
+      this.#seen = this.#heard;
+      this.#missed = 0;
+      this.#lastSign = now;
+    } else if (++this.#missed >= mostMissed && now - this.#lastSign > canaryWithin) {
+      const silentFor = Math.round(now - this.#lastSign);
       this.#silent(`it delivered nothing for ${silentFor} ms`, silentFor);
       return;
     }
     this.#sent++;
-    this.#due = now + canaryEvery;
     this.#timer = setTimeout(this.#tick, canaryEvery);
     // The answer itself is not looked at: a canary that was not sent is not heard either.
     this.#send(`${this.#sent}`).catch(() => undefined);
