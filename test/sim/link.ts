@@ -1,4 +1,4 @@
-import { SharedMessage, type HubConnection, type Transport as HubTransport } from "@zuruf/hub";
+import { SharedMessages, type HubConnection, type Transport as HubTransport } from "@zuruf/hub";
 import type { Transport as ClientTransport } from "@zuruf/client";
 import type { Random } from "./random.ts";
 import type { World } from "./world.ts";
@@ -90,9 +90,15 @@ export class Link implements ClientTransport {
     if (told) this.#world.setTimeout(() => this.#endClient(1006, ""), this.#random.between(0, 200));
   }
 
-  #sendToClient(message: Message | SharedMessage): boolean {
+  #sendToClient(message: Message | SharedMessages): boolean {
     if (!this.#hubOpen) return false;
-    const content = message instanceof SharedMessage ? message.message : message;
+    if (!(message instanceof SharedMessages)) return this.#carry(message);
+    let room = true;
+    for (const one of message.messages) room = this.#carry(one);
+    return room;
+  }
+
+  #carry(content: Message): boolean {
     const size = content.length;
     this.#hubSide.bufferedBytes += size;
     this.#after(

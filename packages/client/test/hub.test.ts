@@ -4,7 +4,7 @@ import {
   type HubConnection,
   MemoryBroker,
   memoryBackplane,
-  SharedMessage,
+  SharedMessages,
   type Transport as HubTransport,
 } from "@zuruf/hub";
 import { type Codec, jsonCodec } from "@zuruf/protocol";
@@ -39,10 +39,11 @@ class Line implements Transport {
 
   constructor(hub: Hub, codec: Codec) {
     this.protocol = codec.name;
-    const deliver = (message: string | Uint8Array | SharedMessage): void => {
-      const bytes = message instanceof SharedMessage ? message.message : message;
-      const data = typeof bytes === "string" ? bytes : bytes.slice().buffer;
-      queueMicrotask(() => void (this.#open && this.onmessage?.({ data })));
+    const deliver = (message: string | Uint8Array | SharedMessages): void => {
+      for (const bytes of message instanceof SharedMessages ? message.messages : [message]) {
+        const data = typeof bytes === "string" ? bytes : bytes.slice().buffer;
+        queueMicrotask(() => void (this.#open && this.onmessage?.({ data })));
+      }
     };
     const transport: HubTransport = {
       bufferedBytes: 0,

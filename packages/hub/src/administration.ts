@@ -175,9 +175,9 @@ export class Administration {
 
   #channelsHere(after: string | undefined, limit: number): RecordPage<ChannelRecord> {
     const names: ChannelRecord[] = [];
-    for (const { name, live } of this.#core.channels.values()) {
-      if (live.size > 0 && (after === undefined || name > after))
-        names.push({ channel: name, subscriptions: live.size });
+    for (const { name, subscribers } of this.#core.channels.values()) {
+      if (subscribers > 0 && (after === undefined || name > after))
+        names.push({ channel: name, subscriptions: subscribers });
     }
     names.sort((a, b) => (a.channel < b.channel ? -1 : 1));
     const items = names.slice(0, limit);

@@ -1,5 +1,6 @@
 import type { Clock, LossReason } from "@zuruf/protocol";
 import type { Backplane, HistoryPage, Item, Position } from "./backplane.ts";
+import { Batch } from "./batch.ts";
 import type { ResolvedOptions } from "./channel-options.ts";
 import { decodeEnvelope } from "./envelope.ts";
 import { describe, type Log } from "./errors.ts";
@@ -12,6 +13,8 @@ import type { Subscription } from "./subscription.ts";
 const pageSize = 128;
 /** Publications kept that arrive between the subscription and the head; what is beyond comes from the store. */
 const maxEarly = 1024;
+/** Bytes of publications that go out together at most. */
+const maxBatch = 65_536;
 /** Before the store is asked again when it failed, and when it had nothing new. */
 const retryAfterFailure = 1000;
 const retryWhenEmpty = 100;
@@ -38,13 +41,16 @@ export interface Page {
 export class Channel {
   readonly name: string;
   readonly options: ResolvedOptions;
-  /** Those that follow the cursor; the others are still on their way to it. */
-  readonly live: Set<Subscription> = new Set();
   /** Subscriptions, live or not, and who else needs the channel open. */
   users = 0;
   /** When `users` became 0. */
   idleSince = 0;
   readonly #context: ChannelContext;
+  /** Those that follow the cursor; the others are still on their way to it. */
+  readonly #live = new Set<Subscription>();
+  /** Up to the cursor, and not sent to the live subscribers yet. */
+  #batch: Publication[] = [];
+  #batchBytes = 0;
   #sequencer: Sequencer | undefined;
   #early: Item[] = [];
   #filling: Promise<void> | undefined;
@@ -56,6 +62,11 @@ export class Channel {
     this.name = name;
     this.options = options;
     this.#context = context;
+  }
+
+  /** How many follow the cursor. */
+  get subscribers(): number {
+    return this.#live.size;
   }
 
   /** Where all live subscribers are; undefined without history, and before `opened`. */
@@ -73,13 +84,15 @@ export class Channel {
           this.#deliver(item);
         },
         moved: (position) => {
-          for (const subscription of this.live) subscription.moved(position);
+          this.#flush();
+          for (const subscription of this.#live) subscription.moved(position);
         },
         lost: (position, reason, cursor) => {
-          for (const subscription of this.live) {
+          this.#flush();
+          for (const subscription of this.#live) {
             // Who recovered ahead of the relay may have what the others lost: it asks for itself.
             if (subscription.offset > cursor.offset) {
-              this.live.delete(subscription);
+              this.#live.delete(subscription);
               follow(subscription, this);
             } else {
               this.#context.counters.restarted++;
@@ -97,6 +110,17 @@ export class Channel {
   close(): void {
     this.#closed = true;
     this.#context.clock.clearTimeout(this.#retry);
+  }
+
+  /** From now on the subscription gets everything after the cursor. */
+  join(subscription: Subscription): void {
+    this.#flush();
+    this.#live.add(subscription);
+  }
+
+  leave(subscription: Subscription): void {
+    this.#flush();
+    this.#live.delete(subscription);
   }
 
   /** A publication from the relay. */
@@ -173,8 +197,28 @@ export class Channel {
   #deliver(item: Item): void {
     const publication = this.#publication(item);
     if (publication === undefined) return;
-    for (const subscription of this.live) subscription.deliver(publication);
-    this.#context.counters.delivered += this.live.size;
+    if (this.#batchBytes + item.data.length > maxBatch) this.#flush();
+    this.#batchBytes += item.data.length;
+    // With all that the same read of the backplane, or of a client, brings.
+    if (this.#batch.push(publication) === 1) queueMicrotask(this.#flushInTurn);
+  }
+
+  readonly #flushInTurn = (): void => {
+    try {
+      this.#flush();
+    } catch (error) {
+      this.#context.log("error", "delivering publications failed", { channel: this.name, error: describe(error) });
+    }
+  };
+
+  /** Whoever changes who is live, or tells the live something, does so after this. */
+  #flush(): void {
+    if (this.#batch.length === 0) return;
+    const batch = new Batch(this.#batch);
+    this.#batch = [];
+    this.#batchBytes = 0;
+    for (const subscription of this.#live) subscription.deliverAll(batch);
+    this.#context.counters.delivered += batch.publications.length * this.#live.size;
   }
 
   /** Reads the store until nothing is missing. One at a time; failures are retried for as long as the channel is open. */

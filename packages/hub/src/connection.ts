@@ -21,7 +21,7 @@ import { subscribe, unsubscribe, unsubscribeAll } from "./subscribe.ts";
 import type { Subscription } from "./subscription.ts";
 import { Pushes } from "./pushes.ts";
 import { TokenBucket } from "./token-bucket.ts";
-import type { HubConnection, SharedMessage, Transport } from "./transport.ts";
+import type { HubConnection, SharedMessages, Transport } from "./transport.ts";
 
 /** The client said goodbye, or was told never to come back: it is not expected any more. */
 const isClean = (code: number): boolean => code === 1000 || whenToReturn(code) === "never";
@@ -157,8 +157,8 @@ export class Connection implements HubConnection, Session {
     this.#sendRaw(this.codec.encode(packet));
   }
 
-  sendShared(message: SharedMessage): void {
-    this.#sendRaw(message);
+  sendShared(messages: SharedMessages): void {
+    this.#sendRaw(messages);
   }
 
   /** A publication for one subscription, by the policy of its channel. */
@@ -301,7 +301,7 @@ export class Connection implements HubConnection, Session {
     }
   }
 
-  #sendRaw(message: string | Uint8Array | SharedMessage): void {
+  #sendRaw(message: string | Uint8Array | SharedMessages): void {
     if (this.state === "closing" || this.state === "closed") return;
     this.#sent = this.core.ticks;
     if (this.#transport.send(message)) return;

@@ -33,5 +33,5 @@ export { defaultLimits, type Limits } from "./limits.ts";
 export { memoryBackplane, MemoryBackplane, MemoryBroker } from "./memory-backplane.ts";
 export { MemoryLog } from "./memory-log.ts";
 export type { PresenceSummary } from "./presence/presence.ts";
-export { SharedMessage, type HubConnection, type Transport } from "./transport.ts";
+export { SharedMessages, type HubConnection, type Transport } from "./transport.ts";
 export type { PreparedPublication } from "./publish.ts";

@@ -1,6 +1,6 @@
 import type { Codec, Payload, PublicationInfo } from "@zuruf/protocol";
 import type { Position } from "./backplane.ts";
-import { SharedMessage } from "./transport.ts";
+import { SharedMessages } from "./transport.ts";
 
 /** One publication on its way to this instance's subscribers: encoded once per codec, whatever their number. */
 export class Publication {
@@ -11,8 +11,7 @@ export class Publication {
   readonly offset: number;
   readonly info: PublicationInfo;
   readonly payload: Payload;
-  #text: SharedMessage | undefined;
-  #binary: SharedMessage | undefined;
+  readonly #messages: Partial<Record<Codec["kind"], SharedMessages>> = {};
 
   constructor(channel: string, { epoch, offset }: Position, info: PublicationInfo, payload: Payload) {
     this.channel = channel;
@@ -22,13 +21,12 @@ export class Publication {
     this.payload = payload;
   }
 
-  message(codec: Codec): SharedMessage {
-    if (codec.kind === "text") return (this.#text ??= this.#encode(codec));
-    return (this.#binary ??= this.#encode(codec));
+  message(codec: Codec): SharedMessages {
+    return (this.#messages[codec.kind] ??= new SharedMessages(this.encode(codec)));
   }
 
-  #encode(codec: Codec): SharedMessage {
+  encode(codec: Codec): string | Uint8Array {
     const { channel, offset, info, payload } = this;
-    return new SharedMessage(codec.encode({ type: "msg", channel, offset, info, payload }));
+    return codec.encode({ type: "msg", channel, offset, info, payload });
   }
 }

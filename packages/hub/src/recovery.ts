@@ -30,7 +30,7 @@ export async function recover(
     if (subscription.ended) return;
     subscription.at(cursor);
     answer({ position: toWire(cursor), recovered: false, reason: page.reason });
-    channel.live.add(subscription);
+    channel.join(subscription);
     return;
   }
   counters.recovered++;
@@ -57,7 +57,7 @@ async function catchUp(subscription: Subscription, channel: Channel, first: Page
       if (subscription.ended) return;
       connection.core.counters.restarted++;
       subscription.restarted(head, page.reason);
-      channel.live.add(subscription);
+      channel.join(subscription);
       return;
     }
     const before = subscription.offset;
@@ -85,7 +85,7 @@ async function catchUp(subscription: Subscription, channel: Channel, first: Page
 function joined(subscription: Subscription, channel: Channel): boolean {
   const cursor = channel.cursor as Position;
   if (cursor.epoch !== subscription.epoch || subscription.offset < cursor.offset) return false;
-  channel.live.add(subscription);
+  channel.join(subscription);
   return true;
 }
 
@@ -137,7 +137,7 @@ export async function startLatest(
     subscription.offset = head.offset;
     const cursor = channel.cursor as Position;
     if (cursor.epoch === head.epoch && head.offset >= cursor.offset) {
-      channel.live.add(subscription);
+      channel.join(subscription);
       return;
     }
     await channel.verify();

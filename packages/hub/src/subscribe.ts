@@ -61,7 +61,7 @@ export function end(subscription: Subscription, clean = true): void {
   connection.subscriptions.delete(name);
   connection.holding.delete(subscription);
   if (channel === undefined) return;
-  channel.live.delete(subscription);
+  channel.leave(subscription);
   if (subscription.options.presence) connection.core.presence.leave(connection, name, clean);
   connection.core.channels.release(channel);
 }
@@ -76,7 +76,7 @@ async function start(subscription: Subscription, channel: Channel, packet: Packe
   const { cursor } = channel;
   if (cursor === undefined) {
     answer({});
-    channel.live.add(subscription);
+    channel.join(subscription);
     return;
   }
   const from = options.live || packet.position === undefined ? undefined : fromWire(packet.position);
@@ -88,6 +88,6 @@ async function start(subscription: Subscription, channel: Channel, packet: Packe
     const position: WirePosition = toWire(cursor);
     answer(from === undefined ? { position } : { position, recovered: true });
     if (from !== undefined) connection.core.counters.recovered++;
-    channel.live.add(subscription);
+    channel.join(subscription);
   } else await recover(subscription, channel, from, answer);
 }

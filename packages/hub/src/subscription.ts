@@ -1,5 +1,6 @@
 import type { LossReason } from "@zuruf/protocol";
 import type { Position } from "./backplane.ts";
+import type { Batch } from "./batch.ts";
 import type { Channel } from "./channel.ts";
 import type { ResolvedOptions } from "./channel-options.ts";
 import type { Connection } from "./connection.ts";
@@ -30,7 +31,14 @@ export class Subscription {
     this.echo = echo;
   }
 
-  /** The hot path: called once per publication and subscriber; allocates nothing. */
+  /** The hot path: called once per batch and subscriber; allocates nothing. */
+  deliverAll(batch: Batch): void {
+    const { connection } = this;
+    const inStep = batch.first === 0 || batch.first > this.offset;
+    if (inStep && this.echo && !connection.congested) connection.sendShared(batch.messages(connection.codec));
+    else for (const publication of batch.publications) this.deliver(publication);
+  }
+
   deliver(publication: Publication): void {
     if (publication.offset !== 0 && publication.offset <= this.offset) return;
     if (!this.echo && publication.info.client === this.connection.client) return;

@@ -1,17 +1,18 @@
-/** A message encoded once and sent to many transports. Whoever provides transports may keep a framed form of it in `frame`. */
-export class SharedMessage {
-  readonly message: string | Uint8Array;
+/** Messages encoded once and sent to many transports, in this order. Whoever provides transports may keep a framed form of them in `frame`. */
+export class SharedMessages {
+  /** One or more. */
+  readonly messages: readonly (string | Uint8Array)[];
   /** The transport layer's own (a frame made once); the hub does not look at it. */
   frame: unknown = undefined;
-  constructor(message: string | Uint8Array) {
-    this.message = message;
+  constructor(...messages: readonly (string | Uint8Array)[]) {
+    this.messages = messages;
   }
 }
 
 /** One client's line to this instance, as the hub sees it: messages out, and a way to end it. WebSocket, SSE and polling all look like this. */
 export interface Transport {
   /** Sends in order, after all that was sent before; false when what is buffered is beyond the transport's mark: `HubConnection.drained()` follows. */
-  send(message: string | Uint8Array | SharedMessage): boolean;
+  send(message: string | Uint8Array | SharedMessages): boolean;
   /** Bytes accepted and not yet taken by the operating system. */
   readonly bufferedBytes: number;
   /** Ends the connection with a close code of the protocol; `HubConnection.closed()` follows. */

@@ -58,7 +58,7 @@ describe("docs/hub.md lists exactly what the code has", () => {
         "MemoryBackplane",
         "MemoryBroker",
         "MemoryLog",
-        "SharedMessage",
+        "SharedMessages",
         "defaultLimits",
         "duration",
         "memoryBackplane",

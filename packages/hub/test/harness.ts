@@ -3,7 +3,7 @@ import {
   Hub,
   MemoryBroker,
   memoryBackplane,
-  SharedMessage,
+  SharedMessages,
   type Backplane,
   type HubConnection,
   type HubOptions,
@@ -53,7 +53,7 @@ export async function settle(): Promise<void> {
 export class TestClient implements Transport {
   readonly packets: Packet[] = [];
   readonly raw: (string | Uint8Array)[] = [];
-  readonly shared: SharedMessage[] = [];
+  readonly shared: SharedMessages[] = [];
   readonly codec: Codec;
   closedWith: { code: number; reason: string } | undefined;
   /** Full: `send` says false, and this many bytes wait. */
@@ -70,13 +70,14 @@ export class TestClient implements Transport {
   get connection(): HubConnection {
     return this.#connection as HubConnection;
   }
-  send(message: string | Uint8Array | SharedMessage): boolean {
+  send(message: string | Uint8Array | SharedMessages): boolean {
     if (this.closedWith !== undefined) return false;
-    if (message instanceof SharedMessage) this.shared.push(message);
-    const bytes = message instanceof SharedMessage ? message.message : message;
-    this.raw.push(bytes);
-    this.packets.push(this.codec.decode(bytes));
-    if (this.full) this.bufferedBytes += bytes.length;
+    if (message instanceof SharedMessages) this.shared.push(message);
+    for (const bytes of message instanceof SharedMessages ? message.messages : [message]) {
+      this.raw.push(bytes);
+      this.packets.push(this.codec.decode(bytes));
+      if (this.full) this.bufferedBytes += bytes.length;
+    }
     return !this.full;
   }
   close(code: number, reason: string): void {

@@ -1,4 +1,4 @@
-import { SharedMessage, type Hub, type HubConnection, type Transport } from "@zuruf/hub";
+import { SharedMessages, type Hub, type HubConnection, type Transport } from "@zuruf/hub";
 import { binaryCodec, CloseCode, jsonCodec, type Codec } from "@zuruf/protocol";
 import {
   createWebSocketServer,
@@ -93,9 +93,9 @@ class WebSocketTransport implements Transport {
     this.#engine = engine;
   }
 
-  send(message: string | Uint8Array | SharedMessage): boolean {
-    if (!(message instanceof SharedMessage)) return this.#socket.send(message);
-    message.frame ??= this.#engine.prepare(message.message);
+  send(message: string | Uint8Array | SharedMessages): boolean {
+    if (!(message instanceof SharedMessages)) return this.#socket.send(message);
+    message.frame ??= this.#engine.prepare(...message.messages);
     return this.#socket.send(message.frame as Prepared);
   }
 

@@ -175,8 +175,9 @@ test("a prepared message is compressed once for all", async () => {
   const message = server.prepare(json(1000));
   for (let i = 0; i < 3; i++) socket.send(message);
   socket.send(server.prepare("short"));
+  socket.send(server.prepare(json(1000), "short", json(100_000)));
   for (let i = 0; i < 3; i++) expect((await next()).toString()).toBe(json(1000));
-  expect((await next()).toString()).toBe("short");
+  for (const text of ["short", json(1000), "short", json(100_000)]) expect((await next()).toString()).toBe(text);
   client.close();
 });
 

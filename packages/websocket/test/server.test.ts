@@ -295,10 +295,12 @@ describe.each([true, false])("messages, with internals: %s", (allowed) => {
     const wanted: string[][] = [[], [], []];
     const large = "large".repeat(30_000);
     for (let n = 0; n < 300; n++) {
-      const all = server.prepare(`all ${n}`);
+      const texts = n % 4 === 0 ? [`all ${n}`] : [`all ${n}`, `grüße an alle ${n}`, "large".repeat(n)];
+      const all = server.prepare(...texts);
+      expect(all.messages).toEqual(texts);
       for (const [i, socket] of sockets.entries()) {
         socket.send(all);
-        wanted[i]!.push(`all ${n}`);
+        wanted[i]!.push(...texts.map((text) => text.slice(0, 20)));
         if (n % (i + 2) !== 0) continue;
         const own = n % 60 === 0 ? large : n % 3 === 0 ? `grüße ${n}` : `own ${n}`;
         socket.send(n % 2 === 0 ? own : Buffer.from(own));

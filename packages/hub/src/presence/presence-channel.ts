@@ -1,7 +1,7 @@
 import type { Codec, Member } from "@zuruf/protocol";
 import type { InstanceId } from "../backplane.ts";
 import type { Connection } from "../connection.ts";
-import { SharedMessage } from "../transport.ts";
+import { SharedMessages } from "../transport.ts";
 import { PresenceView } from "./view.ts";
 
 /** One channel's presence on this instance: the merged view, what it is made of, and who watches it. */
@@ -38,12 +38,12 @@ export class PresenceChannel {
   }
 
   push(changes: readonly Member[]): void {
-    const messages = new Map<Codec, SharedMessage>();
+    const messages = new Map<Codec, SharedMessages>();
     for (const connection of this.watchers) {
       const { codec } = connection;
       let message = messages.get(codec);
       if (message === undefined) {
-        message = new SharedMessage(
+        message = new SharedMessages(
           codec.encode({ type: "members", channel: this.name, ...(this.stale && { stale: true }), changes }),
         );
         messages.set(codec, message);

@@ -54,7 +54,7 @@ export interface Socket<Data = unknown> {
   /** Bytes accepted by `send` and not yet taken by the operating system. */
   readonly bufferedBytes: number;
   /**
-   * Sends one message. All that is sent within one tick leaves in one write.
+   * Sends one message, or those prepared together. All that is sent within one tick leaves in one write.
    * @returns false when what is buffered is beyond `highWaterMark`: `drain` follows once it is empty again.
    *   A socket that is not open ignores the message and returns false.
    */
@@ -70,9 +70,10 @@ export interface Socket<Data = unknown> {
   terminate(): void;
 }
 
-/** A message framed once, and compressed once per window size, that any number of sockets send. Made by `prepare`. */
+/** Messages framed once, and compressed once per window size, that any number of sockets send. Made by `prepare`. */
 export interface Prepared {
-  readonly message: Message;
+  /** In the order in which they are sent. */
+  readonly messages: readonly Message[];
 }
 
 /** What an application does with its sockets: one object, shared by all of them. A handler that throws, or gives a promise that rejects, closes its socket with 1011 and is reported to `error`. */

@@ -35,6 +35,10 @@ export class PreparedMessage implements Prepared {
     this.message = text ? message : this.frame.subarray(header);
   }
 
+  get messages(): readonly Message[] {
+    return [this.message];
+  }
+
   /** The payload's length in bytes. */
   get length(): number {
     return this.frame.length - this.#header;
@@ -61,6 +65,22 @@ export class PreparedMessage implements Prepared {
     this.#compressed ??= new Map();
     this.#compressed.set(deflater, frame);
     return frame;
+  }
+}
+
+/** Several messages in a row: a socket that neither compresses nor masks sends their frames as one chunk. */
+export class PreparedSeries implements Prepared {
+  readonly parts: readonly PreparedMessage[];
+  /** All frames. Never changed. */
+  readonly frames: Buffer;
+
+  constructor(messages: readonly Message[]) {
+    this.parts = messages.map((message) => new PreparedMessage(message));
+    this.frames = Buffer.concat(this.parts.map(({ frame }) => frame));
+  }
+
+  get messages(): readonly Message[] {
+    return this.parts.map(({ message }) => message);
   }
 }
 

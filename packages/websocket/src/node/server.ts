@@ -18,7 +18,7 @@ import { isHttp2, routeHttp2 } from "./http2.ts";
 import { nodeLoops } from "./loops.ts";
 import { readServerOptions } from "./options.ts";
 import type { ServerLimits, ServerOptions } from "./options.ts";
-import { PreparedMessage } from "./prepared.ts";
+import { PreparedMessage, PreparedSeries } from "./prepared.ts";
 import { isRouted, route } from "./routes.ts";
 import type { UpgradeTaker } from "./routes.ts";
 import { Rounds } from "./rounds.ts";
@@ -59,8 +59,8 @@ export interface WebSocketServer<Data = unknown> {
    * @param port 0 for any free one. @param host default 127.0.0.1.
    */
   listen(port: number, host?: string): Promise<AddressInfo>;
-  /** A message framed once, to be sent by any number of sockets. Bytes are copied. */
-  prepare(message: Message): Prepared;
+  /** One or more messages framed once, to be sent by any number of sockets, in this order and with nothing between them. Bytes are copied. */
+  prepare(...messages: readonly Message[]): Prepared;
   /** Takes no more upgrades, closes all sockets, and resolves when none is left. */
   close(options?: CloseOptions): Promise<void>;
 }
@@ -152,8 +152,8 @@ class EngineServer<Data> implements WebSocketServer<Data> {
     return server.address() as AddressInfo;
   }
 
-  prepare(message: Message): Prepared {
-    return new PreparedMessage(message);
+  prepare(...messages: readonly Message[]): Prepared {
+    return messages.length > 1 ? new PreparedSeries(messages) : new PreparedMessage(messages[0] as Message);
   }
 
   close(options: CloseOptions = {}): Promise<void> {

@@ -14,7 +14,7 @@ import { outbox } from "./outbox.ts";
 import type { Sender } from "./outbox.ts";
 import { Outgoing } from "./outgoing.ts";
 import { ownBytes } from "./own-bytes.ts";
-import { assertBytes, PreparedMessage } from "./prepared.ts";
+import { assertBytes, PreparedMessage, PreparedSeries } from "./prepared.ts";
 import type { Run } from "./run.ts";
 import type { Shell } from "./shell.ts";
 
@@ -86,6 +86,7 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
   }
 
   send(message: Message | Prepared): boolean {
+    if (message instanceof PreparedSeries) return this.#sendSeries(message);
     if (this.#state !== "open" || !this.#admits()) return false;
     if (this.#outgoing !== undefined) {
       if (typeof message !== "string" && !(message instanceof PreparedMessage)) assertBytes(message);
@@ -100,6 +101,13 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
       assertBytes(message);
       outbox.bytes(this, BINARY, message);
     }
+    return this.#hasRoom();
+  }
+
+  #sendSeries({ parts, frames }: PreparedSeries): boolean {
+    if (this.#outgoing !== undefined || this.mask !== undefined) return parts.map((part) => this.send(part)).at(-1)!;
+    if (this.#state !== "open" || !this.#admits()) return false;
+    outbox.shared(this, frames);
     return this.#hasRoom();
   }
 
