@@ -25,7 +25,7 @@ export class Connection {
   readonly #lost: (error: Error) => void;
   #over = false;
   #waiting = 0;
-  #since = 0;
+  #looks = 0;
   #last: Promise<void> = Promise.resolve();
   /** Each statement is parsed and planned once per connection; there are a dozen, none made of values. */
   readonly #names = new Map<string, string>();
@@ -71,7 +71,7 @@ export class Connection {
   /** Queries of one connection run one after the other. */
   async query(text: string, values: readonly unknown[] = []): Promise<Row[]> {
     if (this.#over) throw new Error("the connection is closed");
-    if (this.#waiting++ === 0) this.#since = performance.now();
+    if (this.#waiting++ === 0) this.#looks = 0;
     const before = this.#last;
     let done = (): void => undefined;
     this.#last = new Promise((resolve) => {
@@ -88,7 +88,7 @@ export class Connection {
       return result.rows as Row[];
     } finally {
       this.#waiting--;
-      this.#since = performance.now();
+      this.#looks = 0;
       done();
     }
   }
@@ -99,9 +99,12 @@ export class Connection {
     return name;
   }
 
-  /** Milliseconds for which queries wait and none was answered; 0 when none waits. */
-  stalledFor(now: number): number {
-    return this.#waiting === 0 || this.#over ? 0 : now - this.#since;
+  /**
+   * How often in a row this was asked while queries waited and none was answered. Counted instead of timed: when the process itself stood still,
+   * an answer may wait to be read, and is read before this is asked again.
+   */
+  unanswered(): number {
+    return this.#waiting === 0 || this.#over ? 0 : ++this.#looks;
   }
 
   /** Statements without values, several at once. */

@@ -38,6 +38,13 @@ export function explain(where: string, error: unknown): BackplaneError {
       `PostgreSQL at ${where} refuses the user name or password: ${message}`,
       error,
     );
+  // The driver says so, not the server.
+  if (/^SASL: .*client password/.test(message))
+    return new BackplaneError(
+      "unusable",
+      `PostgreSQL at ${where} asks for a password: put it into the URL, or into PGPASSWORD`,
+      error,
+    );
   if (state === "3D000")
     return new BackplaneError(
       "unusable",

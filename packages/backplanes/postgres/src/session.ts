@@ -9,6 +9,9 @@ import { schemaSql } from "./schema.ts";
 /** Milliseconds for a connection to be made; all of them have twice as long. */
 const connectWithin = 3000;
 
+/** A connection that did not answer between this many looks, a second apart, is of no use: found within 4 s. */
+const mostLooks = 4;
+
 export interface SessionEvents {
   /** The connections are of no use any more; called once, never by `close`. */
   broken(session: Session, reason: string, silentFor?: number): void;
@@ -56,7 +59,7 @@ export class Session {
       await Promise.race([prepare(writer, settings), late]);
       const others = Promise.all([open("questions"), open("fetcher"), open("listener")]);
       const [questions, fetcher, listener] = await Promise.race([others, late]);
-      session = new Session(writer, questions, fetcher, listener, events, settings);
+      session = new Session(writer, questions, fetcher, listener, events);
       await Promise.race([session.#listen(settings), late]);
       if (early !== undefined) throw early;
       return session;
@@ -75,7 +78,6 @@ export class Session {
     fetcher: Connection,
     listener: Connection,
     events: SessionEvents,
-    settings: Settings,
   ) {
     this.writer = writer;
     this.questions = questions;
@@ -83,7 +85,7 @@ export class Session {
     this.listener = listener;
     this.#events = events;
     this.#canary = new Canary(
-      (mark) => this.#fly(settings, mark),
+      (mark) => this.#fly(mark),
       (reason, silentFor) => this.break(reason, silentFor),
     );
   }
@@ -104,12 +106,13 @@ export class Session {
   }
 
   /** One notification through the listener and back, without waiting for the disk; and a look at the other connections. */
-  async #fly(settings: Settings, mark: string): Promise<void> {
-    const now = performance.now();
-    const stalled = Math.max(...this.#connections().map((connection) => connection.stalledFor(now)));
-    // The server ends a statement that takes too long, and says so: a connection without any answer after that has none to give.
-    if (stalled > statementWithin(settings) + 1000)
-      this.break(`it did not answer for ${Math.round(stalled)} ms`, Math.round(stalled));
+  async #fly(mark: string): Promise<void> {
+    const looks = Math.max(...this.#connections().map((connection) => connection.unanswered()));
+    if (looks >= mostLooks) {
+      const silent = (mostLooks - 1) * 1000;
+      this.break(`one of its connections did not answer for ${silent} ms`, silent);
+      return;
+    }
     await this.listener.query("select pg_notify($1, $2)", [this.#canaryName, mark]);
   }
 
@@ -144,9 +147,12 @@ export class Session {
   }
 }
 
-/** Before the call's own deadline is over, so that the server has said what became of it. */
+/**
+ * Before the call's own deadline is over, so that the server has said what became of it; and before so many looks are over, so that a connection
+ * without an answer by then has none to give, however long the deadline is.
+ */
 function statementWithin(settings: Settings): number {
-  return Math.ceil(settings.deadline * 0.8);
+  return Math.ceil(Math.min(settings.deadline, 5000) / 2);
 }
 
 /** The name that hints are sent to. */

@@ -1,3 +1,4 @@
+import { connect as connectTo, createServer, type AddressInfo } from "node:net";
 import { Client } from "pg";
 import { describe, expect, test } from "vitest";
 import { Member, retention } from "../../../../test/brokers/member.ts";
@@ -117,12 +118,43 @@ describe.skipIf(bin === undefined).concurrent("postgres, when it fails", () => {
     },
   );
 
-  test("one connection that stalls is found, too", { timeout: 60_000 }, async ({ onTestFinished: ends }) => {
+  test.for(["writer", "questions", "fetcher"])(
+    "when the connection of the %s alone stalls it is found within 5 s, too",
+    { timeout: 60_000 },
+    async (role, { onTestFinished: ends }) => {
+      const server = await start(ends);
+      const { proxy, url } = await proxyTo(server, ends);
+      // With the default deadline, which is as long as the promise.
+      const [a, b] = [await join(url, "a", ends), await join(server.url, "b", ends)];
+      await a.backplane.subscribe(["c"]);
+      proxy.swallow = (_direction, greeting) => greeting.includes(`:${role}`);
+      const asked = performance.now();
+      const [lost] = await Promise.allSettled([
+        a.publish("c", "1", "key"),
+        a.backplane.heads(["c"]).catch(() => undefined),
+        b.publish("c", "2"),
+        a.until("down", () => !a.isUp, foundWithin),
+      ]);
+      expect(performance.now() - asked).toBeLessThan(foundWithin + 500);
+      expect(a.states.at(-1)).not.toBe("up");
+      if (role === "writer") expect(lost).toMatchObject({ reason: { code: "unknown" } });
+      proxy.swallow = () => false;
+      await a.until("up", () => a.isUp);
+      const again = await a.publish("c", "1", "key");
+      expect(await a.after("c", again?.epoch ?? "", 0)).toHaveLength(2);
+    },
+  );
+
+  test("a deadline shorter than what finds a stalled connection ends the calls in time", async ({
+    onTestFinished: ends,
+  }) => {
     const server = await start(ends);
     const { proxy, url } = await proxyTo(server, ends);
     const a = await join(url, "a", ends, { deadline: 1000 });
     proxy.swallow = (_direction, greeting) => greeting.includes(":writer");
+    const asked = performance.now();
     await expect(a.publish("c", "1")).rejects.toMatchObject({ code: "unknown" });
+    expect(performance.now() - asked).toBeLessThan(2000);
     await a.until("down", () => !a.isUp, foundWithin);
     proxy.swallow = () => false;
     await a.until("up", () => a.isUp);
@@ -223,6 +255,31 @@ describe.skipIf(bin === undefined).concurrent("postgres, in use", () => {
     while ((await count()) > 15 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 100));
     expect(await count()).toBe(15);
     expect((await a.backplane.history("small", { limit: 100 })).items).toHaveLength(10);
+  });
+
+  test("a server that is too old is one line", async ({ onTestFinished: ends }) => {
+    const server = await start(ends);
+    const client = await connect(server.url, ends);
+    const { rows } = await client.query<{ server_version_num: string }>("show server_version_num");
+    const actual = rows[0]?.server_version_num ?? "";
+    // The real server, but for the number that it names.
+    const older = createServer((socket) => {
+      const upstream = connectTo(server.port, "127.0.0.1");
+      socket.pipe(upstream);
+      upstream.on("data", (chunk: Buffer) => {
+        socket.write(Buffer.from(chunk.toString("latin1").replaceAll(actual, "120022"), "latin1"));
+      });
+      for (const one of [socket, upstream]) one.on("error", () => undefined);
+      socket.on("close", () => upstream.destroy());
+    });
+    await new Promise<void>((resolve) => older.listen(0, "127.0.0.1", resolve));
+    ends(() => void older.close());
+    const { port } = older.address() as AddressInfo;
+    const url = server.url.replace(`:${server.port}`, `:${port}`);
+    await expect(Member.start(postgres(url), "a")).rejects.toMatchObject({
+      code: "unusable",
+      message: "PostgreSQL 12 is too old: Zuruf needs 13 or newer",
+    });
   });
 
   test("what cannot be used is one line", async ({ onTestFinished: ends }) => {
