@@ -9,16 +9,20 @@ import {
   type Position,
   type PublishOptions,
 } from "./backplane.ts";
+import { MemoryKeys } from "./memory-keys.ts";
 import { MemoryLog } from "./memory-log.ts";
 
 /** Logs and lines in this process's memory; backplanes that share one see each other. */
 export class MemoryBroker {
   readonly members: Map<InstanceId, MemoryBackplane> = new Map();
   readonly #logs = new Map<string, MemoryLog>();
+  readonly #keys: MemoryKeys;
   readonly #clock: Clock;
   readonly #epoch: () => string;
 
-  constructor(options: { readonly clock?: Clock; readonly epoch?: () => string } = {}) {
+  /** `keyBytes`: what the idempotency keys of all channels may take; 64 MiB unless told, and > 0. Beyond it the oldest are forgotten before their 5 minutes. */
+  constructor(options: { readonly clock?: Clock; readonly epoch?: () => string; readonly keyBytes?: number } = {}) {
+    this.#keys = new MemoryKeys(options.keyBytes);
     this.#clock = options.clock ?? systemClock;
     this.#epoch = options.epoch ?? (() => crypto.randomUUID());
   }
@@ -30,7 +34,7 @@ export class MemoryBroker {
   log(channel: string, now: number = this.#clock.now()): MemoryLog {
     let log = this.#logs.get(channel);
     if (log === undefined) {
-      log = new MemoryLog(this.#epoch(), now);
+      log = new MemoryLog(this.#epoch(), now, this.#keys);
       this.#logs.set(channel, log);
     }
     log.touch(now);

@@ -1,7 +1,6 @@
 import type { HistoryPage, Item, Position, Retention } from "./backplane.ts";
+import { type ChannelKeys, MemoryKeys } from "./memory-keys.ts";
 
-/** How long a key is remembered. */
-const keyWindow = 5 * 60_000;
 /** Head and epoch outlive the entries by this factor, and at least by a week. */
 const headFactor = 10;
 const week = 7 * 86_400_000;
@@ -26,11 +25,14 @@ export class MemoryLog {
   #offset = 0;
   /** First offset of each epoch, oldest first. */
   readonly #chain: { readonly epoch: string; readonly first: number }[];
-  readonly #keys = new Map<string, { readonly position: Position; readonly until: number }>();
+  readonly #keys: ChannelKeys = new Map();
+  readonly #allKeys: MemoryKeys;
   #ttl = 0;
   #touched: number;
 
-  constructor(epoch: string, now: number) {
+  /** @param keys shared by the logs of a process, so that all their keys have one bound. */
+  constructor(epoch: string, now: number, keys: MemoryKeys = new MemoryKeys()) {
+    this.#allKeys = keys;
     this.#chain = [{ epoch, first: 1 }];
     this.#touched = now;
   }
@@ -74,7 +76,7 @@ export class MemoryLog {
     this.#bytes += data.length;
     while (this.#count > retention.size || (retention.bytes > 0 && this.#bytes > retention.bytes && this.#count > 1))
       this.#drop();
-    if (key !== undefined) this.#keys.set(key, { position, until: now + keyWindow });
+    if (key !== undefined) this.#allKeys.remember(this.#keys, key, position, now);
     return { position, repeated: false };
   }
 
@@ -98,18 +100,10 @@ export class MemoryLog {
   /** Forgets what is too old; true when nothing is left worth keeping. */
   expire(now: number): boolean {
     while (this.#count > 0 && this.#at(this.#oldest).time <= now - this.#ttl) this.#drop();
-    if (this.#keys.size > 0) this.#forgetKeys(now);
+    this.#allKeys.expire(now);
     // A log that was asked for and never written to holds nothing to remember.
     const keep = this.#offset === 0 ? emptyFor : Math.max(week, headFactor * this.#ttl);
     return now - this.#touched > keep && this.#count === 0;
-  }
-
-  #forgetKeys(now: number): void {
-    // In the order of their end, because the window is the same for all.
-    for (const [key, { until }] of this.#keys) {
-      if (until > now) break;
-      this.#keys.delete(key);
-    }
   }
 
   /** A position is good below the first offset of the epoch after its own, and not above the head. */
