@@ -8,6 +8,7 @@ import {
   type Position,
   type PublishOptions,
 } from "@zuruf/hub";
+import { Gatherer } from "@zuruf/hub/store";
 import type { Random } from "./random.ts";
 import type { World } from "./world.ts";
 
@@ -21,6 +22,10 @@ export interface BrokerFaults {
   delay: readonly [least: number, most: number];
   /** The answer to a publish is lost although it was stored. */
   loseAnswer: number;
+  /** A publish is refused, and nothing of it stored. */
+  refuse: number;
+  /** Whether publications of one channel are gathered (`can.ordered`), or each stored as it comes, however they overtake each other. */
+  readonly gathers: boolean;
 }
 
 interface Link {
@@ -226,6 +231,10 @@ export class Broker {
     return this.#random.between(...this.faults.delay);
   }
 
+  get refuses(): boolean {
+    return this.#random.chance(this.faults.refuse);
+  }
+
   get losesAnswer(): boolean {
     return this.#random.chance(this.faults.loseAnswer);
   }
@@ -271,9 +280,10 @@ function copy(log: Omit<Log, "saved">): Omit<Log, "saved"> {
 
 /** One instance's connection to the broker. */
 class Member implements Backplane {
-  readonly can: Backplane["can"] = { history: true, contiguous: true, idempotent: true };
+  readonly can: Backplane["can"];
   readonly #broker: Broker;
   readonly #world: World;
+  readonly #gatherer: Gatherer;
   readonly #channels = new Set<string>();
   readonly #fifo = new Map<InstanceId, number>();
   #instance: InstanceId = "";
@@ -284,6 +294,16 @@ class Member implements Backplane {
   constructor(broker: Broker, world: World) {
     this.#broker = broker;
     this.#world = world;
+    this.can = { history: true, contiguous: true, idempotent: true, ordered: broker.faults.gathers };
+    this.#gatherer = new Gatherer({
+      send: (channel, batch, within) =>
+        this.#ask(() => batch.map(({ data, options }) => broker.append(channel, data, options)), within),
+      most: { publications: 3, bytes: 10_000 },
+      mostBytes: 1_000_000,
+      deadline: DEADLINE,
+      now: () => world.now(),
+      soon: (run) => void world.setTimeout(run, 0),
+    });
   }
 
   async start(instance: InstanceId, sink: BackplaneSink): Promise<void> {
@@ -302,7 +322,9 @@ class Member implements Backplane {
     return Promise.resolve();
   }
   publish(channel: string, data: Uint8Array, options: PublishOptions): Promise<Position | undefined> {
-    return this.#ask(() => this.#broker.append(channel, data, options), true);
+    if (this.can.ordered === true && options.retention !== undefined)
+      return this.#gatherer.publish(channel, data, options);
+    return this.#ask(() => this.#broker.append(channel, data, options), DEADLINE);
   }
   heads(channels: readonly string[]): Promise<Map<string, Position>> {
     return this.#ask(() => new Map(channels.map((channel) => [channel, this.#broker.head(channel)])));
@@ -355,15 +377,19 @@ class Member implements Backplane {
     }, this.#broker.latency());
   }
 
-  /** A request: there after one delay, its answer back after another; the broker may be gone at either moment. */
-  #ask<T>(action: () => T, mayLose = false): Promise<T> {
+  /**
+   * A request: there after one delay, its answer back after another; the broker may be gone at either moment.
+   * @param publishing milliseconds that a publish may take.
+   */
+  #ask<T>(action: () => T, publishing?: number): Promise<T> {
+    const mayLose = publishing !== undefined;
     return new Promise((resolve, reject) => {
       if (this.#lost) return;
       if (!this.#broker.up) return void reject(new BackplaneError("unavailable", "the broker is down"));
       const life = this.#life;
       const deadline = this.#world.setTimeout(
         () => void reject(new BackplaneError("unknown", "no answer from the broker")),
-        DEADLINE,
+        publishing ?? DEADLINE,
       );
       const fail = (code: "unavailable" | "unknown"): void => {
         this.#world.clearTimeout(deadline);
@@ -371,6 +397,11 @@ class Member implements Backplane {
       };
       this.#world.setTimeout(() => {
         if (life !== this.#life || this.#sink === undefined) return void fail(mayLose ? "unknown" : "unavailable");
+        if (mayLose && this.#broker.refuses) {
+          this.#world.clearTimeout(deadline);
+          reject(new BackplaneError("notStored", "the broker refused"));
+          return;
+        }
         const value = action();
         if (mayLose && this.#broker.losesAnswer) return;
         this.#world.setTimeout(() => {

@@ -3,7 +3,7 @@ import type { Clock } from "@zuruf/protocol";
 import type { World } from "./world.ts";
 
 /** What can be switched off from outside, to show that the checker finds its absence. */
-export type Mutation = "gap repair" | "idempotency" | "head check" | "lease" | "digest";
+export type Mutation = "gap repair" | "idempotency" | "lines" | "head check" | "lease" | "digest";
 
 /** The hub's own period for comparing heads, in milliseconds. */
 const HEAD_CHECK = 10_000;
@@ -22,6 +22,11 @@ export function mutated(
     ...(mutation === "gap repair" && { can: { ...inner.can, contiguous: false } }),
     ...(mutation === "idempotency" && {
       publish: (channel, data, { retention }) => inner.publish(channel, data, { ...(retention && { retention }) }),
+    }),
+    // What waits behind a publication that failed is stored before its retry.
+    ...(mutation === "lines" && {
+      publish: (channel, data, { retention, key }) =>
+        inner.publish(channel, data, { ...(retention && { retention }), ...(key !== undefined && { key }) }),
     }),
     ...(mutation === "digest" && {
       control: async (message, to) => {

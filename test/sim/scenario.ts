@@ -68,6 +68,8 @@ class Simulation {
         [1, 400],
       ] as const),
       loseAnswer: random.pick([0, 0.02, 0.1]),
+      refuse: random.pick([0, 0, 0.05]),
+      gathers: random.chance(0.5),
     });
     const open = { subscribe: "anyone", publish: "anyone" } as const;
     this.#channels = {
@@ -127,7 +129,7 @@ class Simulation {
     for (const link of this.#links) if (link.open) link.cut();
     await this.#world.run(20_000);
     // The last that is said is heard by nobody, and nothing follows that would show it: only checks can.
-    Object.assign(faults, { drop: 1, duplicate: 0, loseAnswer: 0 });
+    Object.assign(faults, { drop: 1, duplicate: 0, loseAnswer: 0, refuse: 0 });
     for (const actor of this.#clients) actor.lastWords();
     await this.#world.run(2_000);
     faults.drop = 0;

@@ -25,6 +25,7 @@ test(`the promises hold in ${SEEDS} seeded worlds`, async () => {
 const mutations: Readonly<Record<Mutation, number>> = {
   "gap repair": 10,
   idempotency: 10,
+  lines: 40,
   "head check": 20,
   digest: 30,
   lease: 60,

@@ -32,11 +32,22 @@ export interface Retention {
   readonly bytes: number;
 }
 
+/**
+ * Publications that must not overtake one another: those with a key of one client in one channel. Whoever publishes makes it; the backplane marks it.
+ * With it they can be under way together, and still one that failed can be repeated before any that came after it.
+ */
+export interface Line {
+  /** One of them failed, or nobody waits for them any more: none that is not under way yet may be stored. */
+  failed: boolean;
+}
+
 export interface PublishOptions {
   /** Append to the log with this retention; absent: announce only (no offset, no position). */
-  readonly retention?: Retention;
+  readonly retention?: Retention | undefined;
   /** Idempotency key, scoped by the hub to user and channel; a repeat within `keyWindow` returns the first position and announces nothing. */
-  readonly key?: string;
+  readonly key?: string | undefined;
+  /** Heeded by backplanes that are `ordered`. */
+  readonly line?: Line | undefined;
 }
 
 export interface HistoryPage {
@@ -72,8 +83,17 @@ export interface BackplaneSink {
  * It MUST NOT: deliver on channels without interest of this instance (RabbitMQ: partitions); change or look into `data`; throw out of the sink's callers.
  */
 export interface Backplane {
-  /** `history`: keeps logs. `contiguous`: offsets have no holes, so the hub finds gaps by itself. `idempotent`: keeps keys. */
-  readonly can: { readonly history: boolean; readonly contiguous: boolean; readonly idempotent: boolean };
+  /**
+   * `history`: keeps logs. `contiguous`: offsets have no holes, so the hub finds gaps by itself. `idempotent`: keeps keys.
+   * `ordered`: publications to one channel need not wait for each other's answers: they are stored in the order of the calls, and when one fails,
+   * its line is marked as failed before anybody hears of it, and nothing more of this line is stored: what waits is `notStored`. Absent: the hub waits for each answer.
+   */
+  readonly can: {
+    readonly history: boolean;
+    readonly contiguous: boolean;
+    readonly idempotent: boolean;
+    readonly ordered?: boolean;
+  };
   /** Connects. Rejects with a one-line reason when the broker cannot be used (unreachable, wrong password, too old). */
   start(instance: InstanceId, sink: BackplaneSink): Promise<void>;
   /** Resolves once publications on these channels reach this instance. */

@@ -6,6 +6,7 @@ export {
   type HistoryPage,
   type InstanceId,
   type Item,
+  type Line,
   type Position,
   type PublishOptions,
   type Retention,

@@ -54,7 +54,7 @@ const sweepEvery = 30_000;
 
 /** The backplane of a single process: relay and store in memory. What it holds ends with the process. */
 export class MemoryBackplane implements Backplane {
-  readonly can = { history: true, contiguous: true, idempotent: true } as const;
+  readonly can = { history: true, contiguous: true, idempotent: true, ordered: true } as const;
   readonly #broker: MemoryBroker;
   readonly #interest = new Set<string>();
   #instance: InstanceId = "";
@@ -91,6 +91,7 @@ export class MemoryBackplane implements Backplane {
       this.#announce(channel, { epoch: "", offset: 0, data });
       return undefined;
     }
+    if (options.line?.failed === true) throw new BackplaneError("notStored", "an earlier publication failed");
     const now = this.#broker.clock.now();
     const log = this.#broker.log(channel, now);
     const { position, repeated } = log.append(data, options.retention, options.key, now);

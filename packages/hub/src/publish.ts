@@ -10,7 +10,7 @@ import {
   type PublicationInfo,
 } from "@zuruf/protocol";
 import { mayAccess } from "./access.ts";
-import type { Position, PublishOptions } from "./backplane.ts";
+import type { Line, Position, PublishOptions } from "./backplane.ts";
 import type { ResolvedOptions } from "./channel-options.ts";
 import type { Connection } from "./connection.ts";
 import { optionsOf, type Core } from "./core.ts";
@@ -23,7 +23,13 @@ import { TokenBucket } from "./token-bucket.ts";
 interface Job {
   readonly packet: PacketOf<"publish">;
   readonly options: ResolvedOptions | undefined;
-  readonly payload: Payload | Promise<Payload> | ZurufError;
+  /** Counts up in call order. */
+  readonly turn: number;
+  readonly payload: Payload | Promise<Payload> | Refusal;
+}
+
+interface Refusal {
+  readonly error: unknown;
 }
 
 /** Takes one publication of a client; answers it when it is stored, or refused. */
@@ -57,29 +63,34 @@ function forgetIdle(lanes: Map<string, Lane>): boolean {
 }
 
 /**
- * One client's publications to one channel, in call order: hooks may overlap, storing does not.
+ * One client's publications to one channel, stored in call order. Hooks may overlap. So may storing, where the backplane keeps the order; else each waits for the one before.
  * After a publication with a key failed in a way that a retry may mend, later ones with a key fail too, until the client
  * has seen it and begins again: otherwise they would overtake the retry.
  */
 export class Lane {
   readonly #connection: Connection;
+  /** Those whose turn has not come. */
   readonly #jobs: Job[] = [];
   #running = false;
+  /** How many are being stored. */
+  #flying = 0;
+  #turns = 0;
   #bucket: TokenBucket | undefined;
-  /** Key of the first publication that failed. */
-  #failed: string | undefined;
+  #line: Line = { failed: false };
+  /** The first publication that failed. */
+  #failed: { readonly turn: number; readonly key: string } | undefined;
 
   constructor(connection: Connection) {
     this.#connection = connection;
   }
 
   get idle(): boolean {
-    return !this.#running && this.#failed === undefined;
+    return !this.#running && this.#flying === 0 && this.#failed === undefined;
   }
 
   /** A publication was refused before it got here: what comes after it must not overtake its retry. */
   bar(key: string | undefined): void {
-    this.#failed ??= key;
+    if (key !== undefined) this.#barFrom(this.#turns++, key);
   }
 
   /**
@@ -88,12 +99,19 @@ export class Lane {
    */
   abandon(): void {
     this.#jobs.length = 0;
+    this.#line.failed = true;
   }
 
   submit(packet: PacketOf<"publish">, refused: ZurufError | undefined): void {
     const { core } = this.#connection;
     const options = core.patterns.find(packet.channel);
-    this.#jobs.push({ packet, options, payload: refused ?? this.#check(packet) });
+    const job = { packet, options, turn: this.#turns++, payload: refused ? { error: refused } : this.#check(packet) };
+    // Most have nothing to wait for.
+    if (!this.#running && !(job.payload instanceof Promise) && !this.#inTurn(job)) {
+      void this.#store(job, job.payload);
+      return;
+    }
+    this.#jobs.push(job);
     if (!this.#running) void this.#run();
   }
 
@@ -121,7 +139,7 @@ export class Lane {
       checked.catch(() => undefined);
       return checked;
     } catch (error) {
-      return toZurufError(error);
+      return { error };
     }
   }
 
@@ -155,51 +173,70 @@ export class Lane {
   async #run(): Promise<void> {
     this.#running = true;
     for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) {
-      const { packet, options } = job;
-      try {
-        this.#mayGoOn(packet);
-        const payload = job.payload instanceof Promise ? await job.payload : job.payload;
-        if (payload instanceof ZurufError) throw payload;
-        const stored = store(this.#connection.core, packet.channel, payload, options as ResolvedOptions, {
-          client: this.#connection.client,
-          user: this.#connection.user,
-          key: packet.key,
-        });
-        // Without a log there is no offset whose order a failure could spoil, so nobody waits.
-        if (options?.retention === undefined) void this.#answerLater(packet, stored);
-        else this.#answer(packet, await stored);
-      } catch (error) {
-        this.#fail(packet, error);
-      }
+      const { payload } = job;
+      const checked = payload instanceof Promise ? await payload.catch((error: unknown) => ({ error })) : payload;
+      const answered = this.#store(job, checked);
+      if (this.#inTurn(job)) await answered;
     }
     this.#running = false;
   }
 
-  #mayGoOn({ key, again }: PacketOf<"publish">): void {
-    if (this.#failed === undefined || key === undefined) return;
-    if (again !== true && key !== this.#failed)
-      throw new ZurufError("notStored", "an earlier publication failed: repeat from there, the first with again");
-    this.#failed = undefined;
+  /** Whether the next one has to wait until this one is stored. Without a log there is no offset whose order a failure could spoil. */
+  #inTurn({ options }: Job): boolean {
+    return options?.retention !== undefined && this.#connection.core.backplane.can.ordered !== true;
   }
 
-  #answer({ id }: PacketOf<"publish">, position: Position | undefined): void {
+  /** Resolves when it is answered. */
+  #store(job: Job, payload: Payload | Refusal): Promise<void> | undefined {
+    const { packet, options } = job;
+    try {
+      this.#mayGoOn(packet);
+      if ("error" in payload) throw payload.error;
+      const line = packet.key === undefined ? undefined : this.#line;
+      if (line?.failed === true) throw new ZurufError("notStored", "an earlier publication failed");
+      const { client, user, core } = this.#connection;
+      const publisher = { client, user, key: packet.key, line };
+      const stored = store(core, packet.channel, payload, options as ResolvedOptions, publisher);
+      this.#flying++;
+      return stored.then(
+        (position) => this.#stored(packet, position),
+        (error: unknown) => this.#notStored(job, error, line),
+      );
+    } catch (error) {
+      this.#fail(job, error, this.#line);
+      return undefined;
+    }
+  }
+
+  #mayGoOn({ key, again }: PacketOf<"publish">): void {
+    if (this.#failed === undefined || key === undefined) return;
+    if (again !== true && key !== this.#failed.key)
+      throw new ZurufError("notStored", "an earlier publication failed: repeat from there, the first with again");
+    this.#failed = undefined;
+    this.#line = { failed: false };
+  }
+
+  #stored({ id }: PacketOf<"publish">, position: Position | undefined): void {
+    this.#flying--;
     this.#connection.end();
     this.#connection.core.counters.published++;
     this.#connection.answer({ type: "published", id, ...(position && { position: toWire(position) }) });
   }
 
-  async #answerLater(packet: PacketOf<"publish">, stored: Promise<Position | undefined>): Promise<void> {
-    try {
-      this.#answer(packet, await stored);
-    } catch (error) {
-      this.#fail(packet, error);
-    }
+  #notStored(job: Job, error: unknown, line: Line | undefined): void {
+    this.#flying--;
+    this.#fail(job, error, line);
   }
 
-  #fail({ id, key }: PacketOf<"publish">, error: unknown): void {
-    if (key !== undefined && this.#failed === undefined && toZurufError(error).retryable) this.#failed = key;
+  #fail({ packet: { id, key }, turn }: Job, error: unknown, line: Line | undefined): void {
+    // Who began again did so knowing that the lines before had failed.
+    if (key !== undefined && line === this.#line && toZurufError(error).retryable) this.#barFrom(turn, key);
     this.#connection.end();
     this.#connection.fail(id, error, "publish");
+  }
+
+  #barFrom(turn: number, key: string): void {
+    if (this.#failed === undefined || turn < this.#failed.turn) this.#failed = { turn, key };
   }
 }
 
@@ -208,6 +245,7 @@ interface Publisher {
   readonly client?: string | undefined;
   readonly user?: string | undefined;
   readonly key?: string | undefined;
+  readonly line?: Line | undefined;
 }
 
 /** A publication as a backplane takes it. */
@@ -222,16 +260,13 @@ export function prepare(
   channel: string,
   payload: Payload,
   options: ResolvedOptions,
-  { client, user, key }: Publisher,
+  { client, user, key, line }: Publisher,
 ): PreparedPublication {
   const info = { client, user, time: core.clock.now(), key } as PublicationInfo;
   return {
     channel,
     data: encodeEnvelope(info, payload),
-    options: {
-      ...(options.retention && { retention: options.retention }),
-      ...(key !== undefined && { key: scopedKey(key, client, user) }),
-    },
+    options: { retention: options.retention, key: key && scopedKey(key, client, user), line },
   };
 }
 

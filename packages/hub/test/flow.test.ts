@@ -200,18 +200,25 @@ describe("limits", () => {
 });
 
 /** A backplane whose publishes wait, or fail, as the test says. */
-function steered(backplane: Backplane): { backplane: Backplane; next: ((position?: "fail") => Promise<void>)[] } {
+function steered(
+  backplane: Backplane,
+  ordered: boolean,
+): { backplane: Backplane; next: ((position?: "fail") => Promise<void>)[] } {
   const next: ((how?: "fail") => Promise<void>)[] = [];
   return {
     next,
     backplane: new Proxy(backplane, {
       get(target, name) {
+        if (name === "can") return { ...target.can, ordered };
         if (name === "publish")
           return (...args: Parameters<Backplane["publish"]>) =>
             new Promise((resolve, reject) => {
+              const { line } = args[2];
               next.push(async (how) => {
-                if (how === "fail") reject(new BackplaneError("notStored", "the test says so"));
-                else resolve(await target.publish(...args));
+                if (how === "fail" || line?.failed === true) {
+                  if (line !== undefined) line.failed = true;
+                  reject(new BackplaneError("notStored", "the test says so"));
+                } else resolve(await target.publish(...args));
                 await settle();
               });
             });
@@ -220,6 +227,29 @@ function steered(backplane: Backplane): { backplane: Backplane; next: ((position
       },
     }),
   };
+}
+
+/** A client that publishes to `log:x`, and hears it. */
+async function publisher(backplane: Backplane): Promise<{
+  hub: Hub;
+  client: TestClient;
+  say: (id: number, key: string | undefined, again?: true) => void;
+}> {
+  const hub = await world.hub({ channels, wrap: () => backplane });
+  const client = new TestClient(hub);
+  await client.connect();
+  await client.ask({ type: "subscribe", channel: "log:x" });
+  const say = (id: number, key: string | undefined, again?: true): void => {
+    client.say({
+      type: "publish",
+      id,
+      channel: "log:x",
+      ...(key !== undefined && { key }),
+      ...(again && { again }),
+      payload: json(id),
+    });
+  };
+  return { hub, client, say };
 }
 
 describe("publisher order", () => {
@@ -237,21 +267,8 @@ describe("publisher order", () => {
   });
 
   test("nothing overtakes a publication that failed and will be retried", async () => {
-    const { backplane, next } = steered(memoryBackplane(world.broker));
-    const hub = await world.hub({ channels, wrap: () => backplane });
-    const client = new TestClient(hub);
-    await client.connect();
-    await client.ask({ type: "subscribe", channel: "log:x" });
-    const say = (id: number, key: string | undefined, again?: true): void => {
-      client.say({
-        type: "publish",
-        id,
-        channel: "log:x",
-        ...(key !== undefined && { key }),
-        ...(again && { again }),
-        payload: json(id),
-      });
-    };
+    const { backplane, next } = steered(memoryBackplane(world.broker), false);
+    const { client, say } = await publisher(backplane);
     say(101, "a");
     say(102, "b");
     say(103, undefined);
@@ -274,6 +291,48 @@ describe("publisher order", () => {
       await next.shift()?.();
     }
     expect(client.texts().map(Number)).toEqual([103, 105, 106, 107]);
+  });
+
+  test("where the backplane keeps the order, publications do not wait for each other, and a failure ends their line", async () => {
+    const { backplane, next } = steered(memoryBackplane(world.broker), true);
+    const { client, say } = await publisher(backplane);
+    say(101, "a");
+    say(102, "b");
+    say(103, "c");
+    say(104, undefined);
+    await settle();
+    expect(next).toHaveLength(4);
+    await next.shift()?.();
+    await next.shift()?.("fail");
+    // Nobody needs to wait until the others were heard of.
+    say(105, "d");
+    for (const go of next.splice(0)) await go();
+    expect([101, 102, 103, 104, 105].map((id) => code(client.answer(id)))).toEqual([
+      "published",
+      "notStored",
+      "notStored",
+      "published",
+      "notStored",
+    ]);
+    // What failed first may begin again, by its key alone.
+    say(106, "b");
+    say(107, "c");
+    say(108, "d");
+    await settle();
+    for (const go of next.splice(0)) await go();
+    expect(client.texts().map(Number)).toEqual([101, 104, 106, 107, 108]);
+  });
+
+  test("what waits in the backplane when the connection ends is left to the client", async () => {
+    const { backplane, next } = steered(memoryBackplane(world.broker), true);
+    const { hub, client, say } = await publisher(backplane);
+    say(101, "a");
+    say(102, "b");
+    await settle();
+    await next.shift()?.();
+    client.cut();
+    await next.shift()?.();
+    expect((await hub.history("log:x", { limit: 10 })).items.map(({ data }) => data)).toEqual([101]);
   });
 
   test("being refused for its data bars nobody; validation and hooks may change it", async () => {

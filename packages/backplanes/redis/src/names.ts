@@ -2,9 +2,10 @@
  * Keys and Pub/Sub channels. All of one channel's carry its name as hash tag, so that they share one slot of a cluster:
  *
  *     zuruf:{chat:lobby}            Pub/Sub channel of its publications
- *     zuruf:{chat:lobby}:log        stream: entries `<offset>-<ms>`, fields d (data) and c (bytes appended so far)
- *     zuruf:{chat:lobby}:meta       hash: head, chain, run, oldest, sum, ttl, touched
- *     zuruf:{chat:lobby}:key:<key>  string: the position that a publication with this key got
+ *     zuruf:{chat:lobby}:log        stream: entries `<offset of the last>-<ms>`, fields d (a block of publications) and c (bytes appended before it)
+ *     zuruf:{chat:lobby}:meta       hash: head, chain, run, oldest, sum, ttl, touched, turned, side
+ *     zuruf:{chat:lobby}:keys:0, …:1  hashes: the positions that publications with these keys got; of this key window, and of the one before
+ *     zuruf:{chat:lobby}:key:<key>  string: a publication with this key was announced, where there is no log
  *     zuruf:{$control}:all, zuruf:{$control}:to:<instance>   messages between instances: one slot, so that they keep their order
  *     zuruf:{$canary:<n>}:<instance>                          proves that a connection still delivers
  */
@@ -25,6 +26,10 @@ export class Names {
   }
   meta(channel: string): string {
     return `${this.#prefix}:{${channel}}:meta`;
+  }
+  /** One of the two hashes of idempotency keys. */
+  keys(channel: string, side: 0 | 1): string {
+    return `${this.#prefix}:{${channel}}:keys:${side}`;
   }
   key(channel: string, key: string): string {
     return `${this.#prefix}:{${channel}}:key:${key}`;

@@ -1,12 +1,23 @@
 /** Reads what the scripts answer. It comes from a broker, so it is checked. */
 import { BackplaneError, type Item, type Position } from "@zuruf/hub";
 import { epochAt, isEpoch, readChain, readOffset, type EpochChain } from "@zuruf/hub/store";
+import { readBlock } from "./block.ts";
 
 export function malformed(what: string): BackplaneError {
   return new BackplaneError(
     "unknown",
     `Redis holds something else than Zuruf's data (${what}): is the prefix used by somebody else?`,
   );
+}
+
+/** What `append` answers for this many publications: the first position, or each. */
+export function readPositions(answer: unknown, count: number): Position[] {
+  if (Array.isArray(answer)) {
+    if (answer.length !== count) throw malformed("positions");
+    return answer.map(readPosition);
+  }
+  const { epoch, offset } = readPosition(answer);
+  return Array.from({ length: count }, (_, i) => ({ epoch, offset: offset + i }));
 }
 
 /** `epoch offset` */
@@ -20,7 +31,7 @@ export function readPosition(answer: unknown): Position {
 export interface Page {
   readonly chain: EpochChain;
   readonly head: Position;
-  /** In the order asked for; those too old left out. */
+  /** In offset order; those too old left out. There may be more of them than were asked for, at both ends. */
   readonly items: Item[];
 }
 
@@ -31,16 +42,22 @@ export function readPage(answer: unknown): Page {
   const offset = readOffset(text(headText));
   if (chain === undefined || offset === undefined || !Array.isArray(entries)) throw malformed("page");
   const before = Number(text(beforeText));
-  const items: Item[] = [];
-  for (const entry of entries as unknown[]) {
-    if (!Array.isArray(entry) || !Array.isArray(entry[1])) throw malformed("entry");
-    const [id = "", ms = ""] = text(entry[0]).split("-");
-    const itemOffset = readOffset(id);
-    const data: unknown = entry[1][1];
-    if (itemOffset === undefined || !(data instanceof Buffer)) throw malformed("entry");
-    if (Number(ms) >= before) items.push({ epoch: epochAt(chain, itemOffset), offset: itemOffset, data });
-  }
+  const blocks = (entries as unknown[]).map(readEntry).filter(({ time }) => time >= before);
+  const items = blocks
+    .toSorted((a, b) => a.first - b.first)
+    .flatMap(({ first, all }) => all.map((data, i) => ({ epoch: epochAt(chain, first + i), offset: first + i, data })));
   return { chain, head: { epoch: epochAt(chain, offset), offset }, items };
+}
+
+/** `<offset of the last>-<ms>`, and fields whose first is the block. */
+function readEntry(entry: unknown): { first: number; time: number; all: Buffer[] } {
+  if (!Array.isArray(entry) || !Array.isArray(entry[1])) throw malformed("entry");
+  const [id = "", ms = ""] = text(entry[0]).split("-");
+  const last = readOffset(id);
+  const block: unknown = entry[1][1];
+  const all = block instanceof Buffer ? readBlock(block) : undefined;
+  if (last === undefined || all === undefined || all.length > last) throw malformed("entry");
+  return { first: last - all.length + 1, time: Number(ms), all };
 }
 
 function text(value: unknown): string {

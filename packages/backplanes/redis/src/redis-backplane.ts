@@ -14,15 +14,16 @@ import {
   Deadlines,
   endOf,
   follows,
+  Gatherer,
   misfit,
-  readAnnouncement,
   readControl,
-  writeAnnouncement,
   writeControl,
+  type Gathered,
 } from "@zuruf/hub/store";
+import { readAnnouncement, writeBlock, writeLive } from "./block.ts";
 import { loadDriver, type Driver } from "./driver.ts";
 import { explain, isUnsent, readRefusal } from "./failures.ts";
-import { malformed, readPage, readPosition } from "./page.ts";
+import { malformed, readPage, readPosition, readPositions } from "./page.ts";
 import { Names } from "./names.ts";
 import { printAddress, readSettings, readTarget, type RedisOptions, type Settings, type Target } from "./options.ts";
 import { announceOnce, append, heads, page, probe, type Script } from "./scripts.ts";
@@ -30,13 +31,22 @@ import type { RedisServer } from "./server.ts";
 import { Servers } from "./servers.ts";
 
 /** Bytes of publications that may wait for Redis; beyond, publications are refused at once. */
-const mostBytesInFlight = 64 * 1024 * 1024;
+const mostBytes = 64 * 1024 * 1024;
+/** Publications of a channel that are stored together: few enough not to hold up others. */
+const most = { publications: 128, bytes: 256 * 1024 };
 /** Logs per call of `heads`: short enough not to hold up others. */
 const headsPerCall = 500;
 const retryEvery = 50;
 
+interface CallOptions {
+  /** Strings of the answer as bytes; default false. */
+  readonly binary?: boolean;
+  /** Milliseconds; default: the deadline of all calls. */
+  readonly within?: number;
+}
+
 export class RedisBackplane implements Backplane {
-  readonly can = { history: true, contiguous: true, idempotent: true } as const;
+  readonly can = { history: true, contiguous: true, idempotent: true, ordered: true } as const;
   readonly #target: Target;
   readonly #settings: Settings;
   readonly #names: Names;
@@ -44,7 +54,7 @@ export class RedisBackplane implements Backplane {
   #driver: Driver | undefined;
   #servers: Servers | undefined;
   #instance: InstanceId = "";
-  #inFlight = 0;
+  readonly #gatherer: Gatherer;
   #state: "new" | "starting" | "started" | "closed" = "new";
 
   constructor(url: string, options: RedisOptions) {
@@ -52,6 +62,14 @@ export class RedisBackplane implements Backplane {
     this.#settings = readSettings(options);
     this.#names = new Names(this.#settings.prefix);
     this.#deadlines = new Deadlines(this.#settings.deadline);
+    this.#gatherer = new Gatherer({
+      send: (channel, batch, within) => this.#append(channel, batch, within),
+      most,
+      mostBytes,
+      deadline: this.#settings.deadline,
+      now: () => performance.now(),
+      soon: setImmediate,
+    });
   }
 
   async start(instance: InstanceId, sink: BackplaneSink): Promise<void> {
@@ -66,10 +84,10 @@ export class RedisBackplane implements Backplane {
       suspect: (channels) => sink.suspect(channels.map((channel) => this.#names.channelOf(channel))),
       announcement: (payload, pubSubChannel) => {
         const channel = this.#names.channelOf(pubSubChannel.toString());
-        const item = readAnnouncement(payload);
+        const items = readAnnouncement(payload);
         // Somebody else's message, or a newer version's: whatever it was about, the log knows.
-        if (item === undefined) sink.suspect([channel]);
-        else sink.publication(channel, item);
+        if (items === undefined) sink.suspect([channel]);
+        else for (const item of items) sink.publication(channel, item);
       },
       control: (payload) => {
         const control = readControl(payload);
@@ -106,45 +124,48 @@ export class RedisBackplane implements Backplane {
   }
 
   async publish(channel: string, data: Uint8Array, options: PublishOptions): Promise<Position | undefined> {
-    if (this.#inFlight + data.byteLength > mostBytesInFlight)
-      throw new BackplaneError("notStored", "too many publications wait for Redis: publish slower, or later");
-    this.#inFlight += data.byteLength;
-    try {
-      return await this.#publish(channel, data, options);
-    } finally {
-      this.#inFlight -= data.byteLength;
+    this.#connected();
+    if (options.retention !== undefined) return this.#gatherer.publish(channel, data, options);
+    const announcements = this.#names.announcements(channel);
+    const message = writeLive(data);
+    if (options.key === undefined) await this.#send(announcements, ["SPUBLISH", announcements, message], "unknown");
+    else {
+      const record = this.#names.key(channel, shorten(options.key));
+      await this.#run(announceOnce, [record], [message, announcements, `${this.#settings.keyWindow}`], "unknown");
     }
+    return undefined;
   }
 
-  async #publish(channel: string, data: Uint8Array, options: PublishOptions): Promise<Position | undefined> {
-    const { retention, key } = options;
+  async #append(channel: string, batch: readonly Gathered[], within: number): Promise<Position[]> {
     const names = this.#names;
-    const announcements = names.announcements(channel);
-    const record = key === undefined ? [] : [names.key(channel, shorten(key))];
-    const keyWindow = `${this.#settings.keyWindow}`;
-    if (retention === undefined) {
-      const message = Buffer.from(writeAnnouncement(undefined, data).buffer);
-      if (key === undefined) await this.#send(announcements, ["SPUBLISH", announcements, message], "unknown");
-      else await this.#run(announceOnce, record, [message, announcements, keyWindow], "unknown");
-      return undefined;
-    }
-    const keys = [names.log(channel), names.meta(channel), ...record];
+    const retention = batch[0]?.options.retention;
+    if (retention === undefined) return [];
+    const { size, ttl, bytes } = retention;
+    const block = writeBlock(batch.map(({ data }) => data));
+    const keys = [names.log(channel), names.meta(channel), names.keys(channel, 0), names.keys(channel, 1)];
+    const idempotencyKeys = batch.some(({ options }) => options.key !== undefined)
+      ? batch.map(({ options }) => (options.key === undefined ? "" : shorten(options.key)))
+      : [];
     const answer = await this.#run(
       append,
       keys,
       (server) => [
-        Buffer.from(data.buffer, data.byteOffset, data.byteLength),
-        announcements,
-        `${retention.size}`,
-        `${Math.ceil(retention.ttl)}`,
-        `${retention.bytes}`,
+        block,
+        `${batch.length}`,
+        `${batch.reduce((sum, { data }) => sum + data.byteLength, 0)}`,
+        names.announcements(channel),
+        `${size}`,
+        `${Math.ceil(ttl)}`,
+        `${bytes}`,
         server.info.runId,
         freshEpoch(),
-        keyWindow,
+        `${this.#settings.keyWindow}`,
+        ...idempotencyKeys,
       ],
       "unknown",
+      { within },
     );
-    return readPosition(answer);
+    return readPositions(answer, batch.length);
   }
 
   async heads(channels: readonly string[]): Promise<Map<string, Position>> {
@@ -171,24 +192,26 @@ export class RedisBackplane implements Backplane {
   ): Promise<HistoryPage> {
     const { after, before } = range;
     const keys = [this.#names.log(channel), this.#names.meta(channel)];
-    const from = after === undefined ? (before === undefined ? "+" : `(${before.offset}-0`) : `${after.offset + 1}-0`;
+    const from = after ?? before;
     const direction = after === undefined ? "before" : "after";
-    const limit = `${Math.max(1, Math.floor(range.limit))}`;
+    const limit = Math.max(1, Math.floor(range.limit));
     const answer = await this.#run(
       page,
       keys,
-      (server) => [server.info.runId, freshEpoch(), direction, from, limit],
+      (server) => [server.info.runId, freshEpoch(), direction, `${from?.offset ?? ""}`, `${limit}`],
       "unavailable",
-      true,
+      { binary: true },
     );
-    const { chain, head, items } = readPage(answer);
+    const { chain, head, items: found } = readPage(answer);
     if (after === undefined) {
-      items.reverse();
+      const end = before?.offset ?? Number.POSITIVE_INFINITY;
+      const items = found.filter(({ offset }) => offset < end).slice(-limit);
       const reason = before === undefined ? undefined : misfit(chain, head.offset, before);
       return reason === undefined
         ? { items: endOf(items), head, complete: true }
         : { items: [], head, complete: false, reason };
     }
+    const items = found.filter(({ offset }) => offset > after.offset).slice(0, limit);
     const reason = misfit(chain, head.offset, after) ?? (follows(items, after, head) ? undefined : "retention");
     return reason === undefined ? { items, head, complete: true } : { items: [], head, complete: false, reason };
   }
@@ -223,7 +246,7 @@ export class RedisBackplane implements Backplane {
     keys: readonly string[],
     args: readonly (string | Buffer)[] | ((server: RedisServer) => readonly (string | Buffer)[]),
     late: BackplaneErrorCode,
-    binary = false,
+    how: CallOptions = {},
   ): Promise<unknown> {
     return this.#send(
       keys[0] ?? "",
@@ -234,7 +257,7 @@ export class RedisBackplane implements Backplane {
         ...(typeof args === "function" ? args(server) : args),
       ],
       late,
-      binary,
+      how,
     );
   }
 
@@ -246,12 +269,12 @@ export class RedisBackplane implements Backplane {
     key: string,
     command: (string | Buffer)[] | ((server: RedisServer, whole: boolean) => (string | Buffer)[]),
     late: BackplaneErrorCode,
-    binary = false,
+    { binary = false, within }: CallOptions = {},
   ): Promise<unknown> {
     const surely = late === "unknown" ? "notStored" : "unavailable";
     const servers = this.#connected();
     const state = { over: false };
-    const limited = this.#limit(this.#attempts(servers, key, command, surely, late, binary, state), late);
+    const limited = this.#limit(this.#attempts(servers, key, command, surely, late, binary, state), late, within);
     return limited.finally(() => {
       state.over = true;
     });
@@ -294,15 +317,19 @@ export class RedisBackplane implements Backplane {
         else if (refusal.kind === "ask") asked = servers.named(refusal.address);
         else if (refusal.kind === "demoted") server.break("it is not the primary any more");
         if (refusal.kind === "moved") servers.refresh();
-        if (refusal.kind !== "unknownScript" && asked === undefined) await sleep(retryEvery);
+        if (refusal.kind === "unknownScript" || asked !== undefined) continue;
+        await sleep(retryEvery);
+        // It was rejected meanwhile, and may have been repeated by who waited for it.
+        if (state.over) throw new BackplaneError(late, "Redis did not answer in time", error);
       }
     }
   }
 
-  #limit<T>(promise: Promise<T>, late: BackplaneErrorCode): Promise<T> {
+  #limit<T>(promise: Promise<T>, late: BackplaneErrorCode, within?: number): Promise<T> {
     return this.#deadlines.limit(
       promise,
       () => new BackplaneError(late, `Redis did not answer within ${this.#deadlines.ms} ms`),
+      within,
     );
   }
 }

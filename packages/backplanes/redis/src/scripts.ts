@@ -14,47 +14,98 @@ function script(source: string): Script {
 }
 
 /**
- * Appends and announces. KEYS: log, meta[, record of the idempotency key]. Returns `epoch offset`.
- * ARGV: data, Pub/Sub channel, size, ttl, bytes, run id, fresh epoch, window of the idempotency key.
+ * Appends a block of publications (see block.ts) and announces it. KEYS: log, meta, both hashes of idempotency keys.
+ * ARGV: block, how many it holds, their bytes, Pub/Sub channel, size, ttl, bytes, run id, fresh epoch, key window; then, where any has a key, the key of each (empty: none).
+ * Returns `epoch offset` of the first; or of each, as a list, when some had been published before.
  *
- * - Numbers are printed with %.0f: Lua's own would round from 10^14 on.
- * - XADD trims by count; age and bytes are trimmed here, at most some entries each time: reading leaves out what is too old.
+ * - Numbers are printed with %d: Lua's own would round from 10^14 on.
+ * - What costs the same for many publications as for one is what makes them cheap together: one entry, one announcement.
+ * - Keys are in one of two hashes, which take turns each key window: who forgets a whole hash at once needs no expiry per key.
+ * - The log is trimmed by count when an eighth more than wanted has come, by age and bytes at most some entries each time: reading leaves out what is too old.
  * - `oldest` is the time of the oldest entry or earlier: only when it is over age are entries looked at.
  * - Keys get twice the life that they need and are touched when a quarter of it is over, so that most appends need no PEXPIRE.
  */
 export const append: Script = script(`
-local log, meta, record = KEYS[1], KEYS[2], KEYS[3]
-local data, size, ttl, bytes = ARGV[1], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-if record then
-  local first = redis.call('GET', record)
-  if first then return first end
-end
+local log, meta = KEYS[1], KEYS[2]
+local block, count, length = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local size, ttl, bytes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local m = redis.call('HMGET', meta, 'head', 'chain', 'run', 'oldest', 'sum', 'ttl', 'touched')
-local chain, oldest = m[2], tonumber(m[4])
-local offset = string.format('%.0f', (tonumber(m[1]) or 0) + 1)
-local sum = (tonumber(m[5]) or 0) + #data
-local changes = { 'head', offset, 'sum', string.format('%.0f', sum) }
+local function str(number) return string.format('%d', number) end
+local m = redis.call('HMGET', meta, 'head', 'chain', 'run', 'oldest', 'sum', 'ttl', 'touched', 'turned', 'side')
+local head, chain, oldest = tonumber(m[1]) or 0, m[2], tonumber(m[4])
+local changes = {}
 local function set(field, value) changes[#changes + 1] = field; changes[#changes + 1] = value end
+
+-- Of those published before: their positions. What is left is appended.
+local known, repeated, keys, turns = {}, false, nil, false
+if ARGV[11] then
+  local side, hashes = m[9], {}
+  turns = not side or now - tonumber(m[8]) >= tonumber(ARGV[10])
+  if turns then
+    -- The older hash is forgotten and used again.
+    if side then hashes = { KEYS[3 + side] } end
+    side = side == '0' and 1 or 0
+    keys = KEYS[3 + side]
+    redis.call('UNLINK', keys)
+    set('side', side) set('turned', str(now))
+  else
+    keys = KEYS[3 + side]
+    hashes = { keys, KEYS[4 - side] }
+  end
+  for _, hash in ipairs(hashes) do
+    for n, position in ipairs(redis.call('HMGET', hash, unpack(ARGV, 11))) do
+      if position and ARGV[10 + n] ~= '' then known[n] = position; repeated = true end
+    end
+  end
+end
+if repeated then
+  local lengths, parts, n, at = {}, {}, 0, string.find(block, '\\n', 1, true) + 1
+  for size in string.gmatch(string.sub(block, 1, at - 2), '%d+') do
+    n = n + 1
+    if not known[n] then
+      lengths[#lengths + 1] = size
+      parts[#parts + 1] = string.sub(block, at, at + tonumber(size) - 1)
+    end
+    at = at + tonumber(size)
+  end
+  count, parts = #parts, table.concat(parts)
+  length, block = #parts, table.concat(lengths, ' ') .. '\\n' .. parts
+end
+if count == 0 then
+  if #changes > 0 then redis.call('HSET', meta, unpack(changes)) end
+  return known
+end
+
+local last, sum = str(head + count), tonumber(m[5]) or 0
 if not chain then
   redis.call('DEL', log)
-  chain = ARGV[7] .. ':0'
-  set('chain', chain) set('run', ARGV[6])
-elseif m[3] ~= ARGV[6] then
-  local links, first = {}, redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
-  local kept = first and tonumber(string.match(first[1], '^%d+')) or tonumber(offset)
-  for link in string.gmatch(chain .. ' ' .. ARGV[7] .. ':' .. offset, '%S+') do
+  chain = ARGV[9] .. ':0'
+  set('chain', chain) set('run', ARGV[8])
+elseif m[3] ~= ARGV[8] then
+  local links, entry, kept = {}, redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1], head + 1
+  if entry then
+    local _, many = string.gsub(string.match(entry[2][2], '^[%d ]+'), '%d+', '')
+    kept = tonumber(string.match(entry[1], '^%d+')) - many + 1
+  end
+  for link in string.gmatch(chain .. ' ' .. ARGV[9] .. ':' .. str(head + 1), '%S+') do
     if tonumber(string.match(link, ':(%d+)$')) < kept then links = {} end
     links[#links + 1] = link
   end
   chain = table.concat(links, ' ')
-  set('chain', chain) set('run', ARGV[6])
+  set('chain', chain) set('run', ARGV[8])
 end
 local epoch = string.match(chain, '(%S+):%d+$')
-redis.call('XADD', log, 'MAXLEN', '=', size, offset .. '-' .. string.format('%.0f', now), 'd', data, 'c', string.format('%.0f', sum))
+redis.call('XADD', log, last .. '-' .. str(now), 'd', block, 'c', str(sum))
+sum = sum + length
+set('head', last) set('sum', str(sum))
+
+local step = math.max(1, math.floor(size / 8))
+if math.floor(head / step) < math.floor((head + count) / step) then
+  redis.call('XTRIM', log, 'MINID', '=', str(math.max(0, head + count - size + 1)))
+end
 if not oldest then
-  set('oldest', string.format('%.0f', now))
+  set('oldest', str(now))
 elseif now - oldest > ttl then
   local from, before = nil, now - ttl
   for _, entry in ipairs(redis.call('XRANGE', log, '-', '+', 'COUNT', 16)) do
@@ -67,23 +118,39 @@ end
 if bytes > 0 then
   while true do
     local entry = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
-    if string.match(entry[1], '^%d+') == offset or sum - (tonumber(entry[2][4]) - #entry[2][2]) <= bytes then break end
-    redis.call('XTRIM', log, 'MINID', '=', string.format('%.0f', tonumber(string.match(entry[1], '^%d+')) + 1))
+    local id = string.match(entry[1], '^%d+')
+    if id == last or sum - tonumber(entry[2][4]) <= bytes then break end
+    redis.call('XTRIM', log, 'MINID', '=', str(tonumber(id) + 1))
   end
 end
 local stale = tonumber(m[6]) ~= ttl or now - tonumber(m[7]) > ttl / 2
-if stale then
-  set('ttl', ARGV[4]) set('touched', string.format('%.0f', now))
-end
+if stale then set('ttl', ARGV[6]) set('touched', str(now)) end
 redis.call('HSET', meta, unpack(changes))
 if stale then
-  redis.call('PEXPIRE', log, string.format('%.0f', ttl * 2))
-  redis.call('PEXPIRE', meta, string.format('%.0f', math.max(ttl * 10, 604800000) + ttl))
+  redis.call('PEXPIRE', log, str(ttl * 2))
+  redis.call('PEXPIRE', meta, str(math.max(ttl * 10, 604800000) + ttl))
 end
-local position = epoch .. ' ' .. offset
-if record then redis.call('SET', record, position, 'PX', ARGV[8]) end
-redis.call('SPUBLISH', ARGV[2], offset .. ' ' .. epoch .. ' ' .. data)
-return position
+
+local positions, records, offset = {}, {}, head
+for n = 1, tonumber(ARGV[2]) do
+  if known[n] then
+    positions[n] = known[n]
+  else
+    offset = offset + 1
+    positions[n] = epoch .. ' ' .. str(offset)
+    if keys and ARGV[10 + n] ~= '' then
+      records[#records + 1] = ARGV[10 + n]
+      records[#records + 1] = positions[n]
+    end
+  end
+end
+if #records > 0 then
+  redis.call('HSET', keys, unpack(records))
+  if turns then redis.call('PEXPIRE', keys, str(ARGV[10] * 2)) end
+end
+redis.call('SPUBLISH', ARGV[4], str(head + 1) .. ' ' .. epoch .. ' ' .. block)
+if repeated then return positions end
+return positions[1]
 `);
 
 /** Announces once per idempotency key, without history. KEYS: record. ARGV: message, Pub/Sub channel, window. */
@@ -112,32 +179,47 @@ return answer
 `);
 
 /**
- * A page of a log. KEYS: log, meta. ARGV: run id, fresh epoch, 'after' or 'before', first or last stream id wanted, limit.
- * Returns chain, head, the time before which entries are too old, and the entries in the order asked for.
+ * A page of a log. KEYS: log, meta. ARGV: run id, fresh epoch, 'after' or 'before', an offset ('before': or none), limit.
+ * Returns chain, head, the time before which entries are too old, and the entries that hold the page, in the order asked for; the first and the last may hold more.
  */
 export const page: Script = script(`
+local log, limit, edge = KEYS[1], tonumber(ARGV[5]), tonumber(ARGV[4])
 local m = redis.call('HMGET', KEYS[2], 'chain', 'head', 'ttl')
 if not m[1] then
-  redis.call('DEL', KEYS[1])
+  redis.call('DEL', log)
   redis.call('HSET', KEYS[2], 'head', '0', 'chain', ARGV[2] .. ':0', 'run', ARGV[1])
   redis.call('PEXPIRE', KEYS[2], '604800000')
   m = { ARGV[2] .. ':0', '0', false }
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local entries
-if ARGV[3] == 'after' then
-  entries = redis.call('XRANGE', KEYS[1], ARGV[4], '+', 'COUNT', ARGV[5])
+local after, from, entries, enough = ARGV[3] == 'after', '+', {}, false
+if after then
+  from = string.format('%d', edge + 1)
+elseif edge then
+  local holder = redis.call('XRANGE', log, ARGV[4], '+', 'COUNT', 1)[1]
+  from = holder and holder[1] or from
 else
-  entries = redis.call('XREVRANGE', KEYS[1], ARGV[4], '-', 'COUNT', ARGV[5])
+  edge = tonumber(m[2]) + 1
 end
-return { m[1], m[2], string.format('%.0f', now - (tonumber(m[3]) or 0)), entries }
+repeat
+  local some = after and redis.call('XRANGE', log, from, '+', 'COUNT', 16) or redis.call('XREVRANGE', log, from, '-', 'COUNT', 16)
+  for _, entry in ipairs(some) do
+    local offset = tonumber(string.match(entry[1], '^%d+'))
+    entries[#entries + 1] = entry
+    from = '(' .. entry[1]
+    -- Offsets have no holes, so the distance says how many there are.
+    enough = after and offset - edge >= limit or not after and edge - offset > limit
+    if enough then break end
+  end
+until enough or #some < 16
+return { m[1], m[2], string.format('%d', now - (tonumber(m[3]) or 0)), entries }
 `);
 
 /** Proves at start that this user may do all that the others do, and leaves nothing behind. KEYS: log, meta, record. ARGV: Pub/Sub channel. */
 export const probe: Script = script(`
 redis.call('TIME')
-redis.call('XADD', KEYS[1], 'MAXLEN', '=', '1', '1-1', 'd', '')
+redis.call('XADD', KEYS[1], '1-1', 'd', '')
 redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', '1')
 redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', '1')
 redis.call('XTRIM', KEYS[1], 'MINID', '=', '2')
@@ -146,9 +228,9 @@ redis.call('HMGET', KEYS[2], 'head')
 redis.call('PEXPIRE', KEYS[2], '1000')
 redis.call('PTTL', KEYS[2])
 redis.call('SET', KEYS[3], '', 'PX', '1000')
-redis.call('GET', KEYS[3])
 redis.call('SPUBLISH', ARGV[1], '')
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+redis.call('UNLINK', KEYS[3])
+redis.call('DEL', KEYS[1], KEYS[2])
 return 1
 `);
 

@@ -1,4 +1,4 @@
-import { anything, assert, property, string, uint8Array } from "fast-check";
+import { anything, array, assert, property, string, uint8Array } from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   endOf,
@@ -11,6 +11,7 @@ import {
   writeAnnouncement,
   writeControl,
 } from "@zuruf/hub/store";
+import * as block from "../src/block.ts";
 import { Names, slotOf } from "../src/names.ts";
 import { readSettings, readTarget } from "../src/options.ts";
 import { readPage, readPosition } from "../src/page.ts";
@@ -38,12 +39,54 @@ describe("names", () => {
             names.announcements(channel),
             names.log(channel),
             names.meta(channel),
+            names.keys(channel, 1),
             names.key(channel, "a{b}"),
           ];
           expect(new Set(all.map(slotOf)).size).toBe(1);
           expect(names.channelOf(names.announcements(channel))).toBe(channel);
         },
       ),
+    );
+  });
+});
+
+describe("blocks", () => {
+  const bytes = uint8Array({ maxLength: 50 });
+  test("what is written is read, and each publication has the offset of its place", () => {
+    assert(
+      property(array(bytes, { minLength: 1, maxLength: 130 }), (all) => {
+        const written = block.writeBlock(all);
+        expect(block.readBlock(written)?.map((data) => [...data])).toEqual(all.map((data) => [...data]));
+        const items = block.readAnnouncement(Buffer.concat([Buffer.from("9007199254740000 e-1 "), written]));
+        expect(items?.map(({ epoch, offset }) => [epoch, offset])).toEqual(
+          all.map((_, i) => ["e-1", 9007199254740000 + i]),
+        );
+        expect(block.readAnnouncement(block.writeLive(all[0] ?? new Uint8Array()))).toEqual([
+          { epoch: "", offset: 0, data: Buffer.from(all[0] ?? []) },
+        ]);
+      }),
+    );
+  });
+
+  test("anything else is refused", () => {
+    for (const text of ["", "\n", "1\n", "1\nab", "1 1\na", "-1\n", "1,1\nab", `${"0 ".repeat(3000)}0\n`])
+      expect(block.readBlock(Buffer.from(text))).toBe(undefined);
+    for (const text of [
+      "",
+      "1",
+      "1 e",
+      "1  1\na",
+      "0 e 1\na",
+      "x e 1\na",
+      "1 e! 1\na",
+      "1 e 2\na",
+      "99999999999999999 e 1\na",
+    ])
+      expect(block.readAnnouncement(Buffer.from(text))).toBe(undefined);
+    assert(
+      property(bytes, (garbage) => {
+        block.readAnnouncement(Buffer.from(garbage));
+      }),
     );
   });
 });

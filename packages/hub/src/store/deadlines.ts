@@ -1,8 +1,9 @@
-/** Rejects what takes too long. All calls have the same time, so those waiting are in the order of their ends, and one timer serves all. */
+/** Rejects what takes too long. One timer serves all: nearly everything is settled long before it fires. */
 export class Deadlines {
   readonly #ms: number;
   readonly #waiting = new Set<{ readonly end: number; readonly expire: () => void }>();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #fires = 0;
   constructor(ms: number) {
     this.#ms = ms;
   }
@@ -11,27 +12,36 @@ export class Deadlines {
     return this.#ms;
   }
 
-  /** Settles as `promise` does, or rejects with `late()` when its time is over; what it does after that is ignored. */
-  limit<T>(promise: Promise<T>, late: () => Error): Promise<T> {
+  /** Settles as `promise` does, or rejects with `late()` when its time is over (`ms` unless told); what it does after that is ignored. */
+  limit<T>(promise: Promise<T>, late: () => Error, within: number = this.#ms): Promise<T> {
     return new Promise((resolve, reject) => {
-      const entry = { end: performance.now() + this.#ms, expire: () => reject(late()) };
+      const end = performance.now() + within;
+      const entry = { end, expire: () => reject(late()) };
       this.#waiting.add(entry);
-      this.#timer ??= setTimeout(this.#sweep, this.#ms);
+      if (this.#timer === undefined || end < this.#fires) this.#sweepAt(end);
       promise.finally(() => this.#waiting.delete(entry)).then(resolve, reject);
     });
+  }
+
+  #sweepAt(end: number): void {
+    clearTimeout(this.#timer);
+    this.#fires = end;
+    this.#timer = setTimeout(this.#sweep, Math.max(end - performance.now(), 20));
   }
 
   readonly #sweep = (): void => {
     this.#timer = undefined;
     const now = performance.now();
+    let next = Number.POSITIVE_INFINITY;
     for (const entry of this.#waiting) {
       if (entry.end > now) {
-        this.#timer = setTimeout(this.#sweep, Math.max(entry.end - now, 20));
-        return;
+        next = Math.min(next, entry.end);
+        continue;
       }
       this.#waiting.delete(entry);
       entry.expire();
     }
+    if (next < Number.POSITIVE_INFINITY) this.#sweepAt(next);
   };
 
   /** Stops the timer; what still waits is left to its own. */

@@ -6,3 +6,4 @@ export { readControl, writeControl } from "./control-message.ts";
 export { readAnnouncement, writeAnnouncement } from "./announcement.ts";
 export { Canary } from "./canary.ts";
 export { Reconnector, type ReconnectorEvents } from "./reconnector.ts";
+export { Gatherer, type Gathered, type GathererOptions } from "./gatherer.ts";

@@ -209,6 +209,57 @@ export function backplaneContract({ name, create, exceptions = {}, test: runner 
       expect(page.items.map((item) => item.offset)).toEqual(positions.map((position) => position?.offset));
     });
 
+    test("of a line that failed nothing more is stored, others go on", async () => {
+      const a = await join();
+      if (!a.backplane.can.history || a.backplane.can.ordered !== true) return;
+      const channel = channelName();
+      const line = { failed: false };
+      const publish = (data: string, of?: { failed: boolean }): Promise<unknown> =>
+        rejection(a.backplane.publish(channel, bytes(data), { retention: keep, key: data, ...(of && { line: of }) }));
+      expect(await Promise.all([publish("a", line), publish("b", line)])).toEqual(["resolved", "resolved"]);
+      expect(line.failed).toBe(false);
+      line.failed = true;
+      expect(await Promise.all([publish("c", line), publish("d"), publish("e", { failed: false })])).toEqual([
+        "notStored",
+        "resolved",
+        "resolved",
+      ]);
+      const page = await a.backplane.history(channel, { limit: 10 });
+      expect(page.items.map(({ data }) => text(data))).toEqual(["a", "b", "d", "e"]);
+    });
+
+    test("what is published together is stored and announced as if one after the other, repeats once", async () => {
+      const [a, b] = [await join(), await join()];
+      if (!a.backplane.can.history || !a.backplane.can.idempotent) return;
+      const channel = channelName();
+      await b.backplane.subscribe([channel]);
+      const publish = (data: string, key?: string): Promise<Position | undefined> =>
+        a.backplane.publish(channel, bytes(data), { retention: keep, ...(key !== undefined && { key }) });
+      const first = await publish("0", "k0");
+      const together = await Promise.all([
+        publish("1", "k1"),
+        publish("0 again", "k0"),
+        publish("2"),
+        publish("", "k3"),
+        publish("1 again", "k1"),
+        publish("4", "k4"),
+      ]);
+      expect([together[1], together[4]]).toEqual([first, together[0]]);
+      const { items, head } = await b.backplane.history(channel, { limit: 100 });
+      expect(items.map(({ data }) => text(data))).toEqual(["0", "1", "2", "", "4"]);
+      expect([0, 2, 3, 5].map((i) => together[i]?.offset)).toEqual(items.slice(1).map(({ offset }) => offset));
+      expect(head).toEqual(together[5]);
+      await eventually(() => b.sink.texts(channel).length >= 5, "five announcements");
+      expect(b.sink.texts(channel)).toEqual(["0", "1", "2", "", "4"]);
+      // Pages begin and end anywhere, also between what was stored together.
+      const texts = async (range: Parameters<Backplane["history"]>[1]): Promise<string[]> =>
+        (await a.backplane.history(channel, range)).items.map(({ data }) => text(data));
+      const [second, fourth] = [together[0] as Position, together[3] as Position];
+      expect(await texts({ after: second, limit: 2 })).toEqual(["2", ""]);
+      expect(await texts({ limit: 2 })).toEqual(["", "4"]);
+      if (exceptions.before === undefined) expect(await texts({ before: fourth, limit: 2 })).toEqual(["1", "2"]);
+    });
+
     test("10,000 channels are subscribed, asked about and left in bulk", async () => {
       const [a, b] = [await join(), await join()];
       const channels = Array.from({ length: 10_000 }, channelName);

@@ -1,0 +1,62 @@
+/**
+ * Publications that were stored together: their lengths in decimal with a space between, a newline, and their data one after the other.
+ * The log and the announcements have them in this form; both come from a broker, so they are checked.
+ */
+import type { Item } from "@zuruf/hub";
+import { isEpoch, readOffset } from "@zuruf/hub/store";
+
+const newline = 0x0a;
+const space = 0x20;
+/** Digits and spaces before the data, of as many publications as go together: more is no block. */
+const mostHeader = 4096;
+
+export function writeBlock(all: readonly Uint8Array[]): Buffer {
+  const [only] = all;
+  const header = `${all.length === 1 && only !== undefined ? only.byteLength : all.map((data) => data.byteLength).join(" ")}\n`;
+  return writeAfter(header, all);
+}
+
+/** What `readAnnouncement` reads, for publications without history. */
+export function writeLive(data: Uint8Array): Buffer {
+  return writeAfter(`0  ${data.byteLength}\n`, [data]);
+}
+
+function writeAfter(header: string, all: readonly Uint8Array[]): Buffer {
+  let length = header.length;
+  for (const data of all) length += data.byteLength;
+  const block = Buffer.allocUnsafe(length);
+  let end = block.write(header, 0, "latin1");
+  for (const data of all) {
+    block.set(data, end);
+    end += data.byteLength;
+  }
+  return block;
+}
+
+/** The data of each; undefined when it is anything else. They are views. */
+export function readBlock(block: Buffer, start: number = 0): Buffer[] | undefined {
+  const end = block.indexOf(newline, start);
+  if (end === -1 || end - start > mostHeader) return undefined;
+  let at = end + 1;
+  const all: Buffer[] = [];
+  for (const text of block.toString("latin1", start, end).split(" ")) {
+    const length = readOffset(text);
+    if (length === undefined || at + length > block.length) return undefined;
+    all.push(block.subarray(at, at + length));
+    at += length;
+  }
+  return at === block.length ? all : undefined;
+}
+
+/** `<offset of the first> <epoch> <block>`; offset 0 and no epoch when they have no history. Undefined when it is anything else. */
+export function readAnnouncement(message: Buffer): Item[] | undefined {
+  const first = message.indexOf(space);
+  if (first < 1 || first > 16) return undefined;
+  const second = message.indexOf(space, first + 1);
+  if (second === -1 || second - first > 65) return undefined;
+  const offset = readOffset(message.toString("latin1", 0, first));
+  const epoch = message.toString("latin1", first + 1, second);
+  if (offset === undefined || (offset === 0 ? epoch !== "" : !isEpoch(epoch))) return undefined;
+  const block = readBlock(message, second + 1);
+  return block?.map((data, i) => ({ epoch, offset: offset === 0 ? 0 : offset + i, data }));
+}
