@@ -22,9 +22,18 @@ export async function refusal(backplane: Backplane): Promise<Refusal> {
   return { code: error.code, line: error.message };
 }
 
+/** Both ways of starting, which must say the same line, but for what is random in names, and no secret. */
+export async function refusals(backplane: Backplane, url: string): Promise<Refusal> {
+  const [said, served] = await Promise.all([refusal(backplane), serviceRefusal(url)]);
+  const named = (line: string): string => line.replaceAll(/(?<=zuruf\.)[\w.-]+/g, "…");
+  if (named(said.line) !== named(served)) throw new Error(`two answers:\n${said.line}\n${served}`);
+  if (served.includes("secret")) throw new Error(`a secret is told: ${served}`);
+  return said;
+}
+
 /** Runs `zuruf serve --backplane URL`, which must end with 1 after one line. */
-export async function serviceRefusal(url: string, env: Record<string, string> = {}): Promise<string> {
-  const { code, stdout, stderr } = await run(["serve", "--port", "0", "--backplane", url], { env });
+async function serviceRefusal(url: string): Promise<string> {
+  const { code, stdout, stderr } = await run(["serve", "--port", "0", "--backplane", url]);
   const [, line] = /^zuruf: ([^\n]+)\n$/.exec(stderr) ?? [];
   if (code !== 1 || stdout !== "" || line === undefined) throw new Error(`no refusal: ${code} ${stdout} ${stderr}`);
   return line;

@@ -14,18 +14,21 @@ export class NatsProcess {
   readonly url: string;
   readonly #program: string;
   readonly #folder: string;
+  readonly #more: readonly string[];
   #process: ServerProcess | undefined;
 
-  private constructor(program: string, port: number, folder: string) {
+  private constructor(program: string, port: number, folder: string, more: readonly string[]) {
     this.port = port;
     this.url = `nats://127.0.0.1:${port}`;
     this.#program = program;
     this.#folder = folder;
+    this.#more = more;
   }
 
-  static async start(program: string): Promise<NatsProcess> {
+  /** @param more options of the program. */
+  static async start(program: string, more: readonly string[] = []): Promise<NatsProcess> {
     return withPort(async (port) => {
-      const server = new NatsProcess(program, port, await temporaryFolder("nats"));
+      const server = new NatsProcess(program, port, await temporaryFolder("nats"), more);
       try {
         await server.start();
         return server;
@@ -37,7 +40,8 @@ export class NatsProcess {
   }
 
   async start(): Promise<void> {
-    this.#process = startProcess(this.#program, ["-a", "127.0.0.1", "-p", `${this.port}`, "-js", "-sd", this.#folder]);
+    const args = ["-a", "127.0.0.1", "-p", `${this.port}`, "-js", "-sd", this.#folder, ...this.#more];
+    this.#process = startProcess(this.#program, args);
     await untilReady(this.#process, () => probeTcp(this.port, "", "INFO"), 10_000);
   }
 

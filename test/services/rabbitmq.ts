@@ -47,8 +47,11 @@ export class RabbitmqProcess {
     };
   }
 
-  /** @param program RabbitMQ's own `rabbitmq-server`, not Debian's wrapper that changes the user. */
-  static async start(program: string): Promise<RabbitmqProcess> {
+  /**
+   * @param program RabbitMQ's own `rabbitmq-server`, not Debian's wrapper that changes the user.
+   * @param more lines of its configuration.
+   */
+  static async start(program: string, more: readonly string[] = []): Promise<RabbitmqProcess> {
     return withPort(async (port) => {
       const folder = await temporaryFolder("rabbitmq");
       const [distribution, epmd] = [await freePort(), await freePort()];
@@ -59,6 +62,7 @@ export class RabbitmqProcess {
         "log.file = false",
         "log.console = true",
         "log.console.level = warning",
+        ...more,
         "",
       ];
       await writeFile(join(folder, ".erlang.cookie"), `zuruf${port}${distribution}${epmd}`, { mode: 0o400 });

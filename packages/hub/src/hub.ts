@@ -179,7 +179,9 @@ export class Hub<ChannelMap extends object = Record<string, unknown>, Methods ex
     const { backplane, patterns, limits } = this.#core;
     const resolved = resolveOptions(pattern, options, limits.dataBytes);
     if (resolved.retention !== undefined && !backplane.can.history)
-      throw new TypeError(`channel "${pattern}" wants history, and this backplane keeps none: compose it with a store`);
+      throw new TypeError(
+        `channel "${pattern}" wants history, and this backplane keeps none: give it a store, with compose({ relay, store }) or --backplane RELAY+STORE`,
+      );
     patterns.set(pattern, resolved);
   }
 

@@ -53,18 +53,18 @@ export class RabbitmqBackplane implements Backplane {
       down: (reason, silentFor) => sink.down(`RabbitMQ at ${this.#settings.where}: ${reason}`, silentFor),
     });
     this.#driver = await loadDriver();
-    const version = await serverVersion(this.#settings, connectWithin);
-    if (version !== undefined && isTooOld(version))
-      throw new BackplaneError(
-        "unusable",
-        `RabbitMQ ${version.slice(0, 32)} at ${this.#settings.where} is too old: Zuruf needs ${oldest} or newer`,
-      );
     await this.#reconnector.start();
   }
 
   async #connect(): Promise<void> {
     if (this.#driver === undefined || this.#reconnector === undefined) return;
     const reconnector = this.#reconnector;
+    const version = await serverVersion(this.#settings, connectWithin);
+    if (version !== undefined && isTooOld(version))
+      throw new BackplaneError(
+        "unusable",
+        `RabbitMQ ${version.slice(0, 32)} at ${this.#settings.where} is too old: Zuruf needs ${oldest} or newer`,
+      );
     const session = await Session.open(this.#driver, this.#settings, this.#instance, {
       broken: (broken, reason, silentFor) => {
         if (this.#session === broken) reconnector.broken(reason, silentFor);

@@ -98,7 +98,7 @@ export class Session {
       return await Promise.race([opening, failed]);
     } catch (error) {
       for (const connection of connections) destroy(connection);
-      throw explain(settings.where, error);
+      throw explain(settings, error);
     } finally {
       clearTimeout(timer);
     }
@@ -136,6 +136,8 @@ export class Session {
       else this.#events.message(message.routingKey, body);
     });
     await this.bind([this.#canaryKey]);
+    // A right to publish is denied only to who publishes.
+    await this.publish(this.#canaryKey, Buffer.from("0"));
     this.#canary.start();
   }
 
@@ -196,18 +198,20 @@ function destroy(connection: Connection): void {
 }
 
 /** One line for an operator. */
-function explain(where: string, error: unknown): BackplaneError {
+function explain({ url, where }: Settings, error: unknown): BackplaneError {
   if (error instanceof BackplaneError) return error;
   const inner: unknown = error instanceof AggregateError ? error.errors[0] : error;
-  const message = (inner instanceof Error ? inner.message : String(inner)).replaceAll(/\s+/g, " ");
+  const text = (inner instanceof Error ? inner.message : String(inner)).replaceAll(/\s+/g, " ");
   const code = inner instanceof Error && "code" in inner ? String(inner.code) : "";
-  if (code === "ACCESS_REFUSED")
-    return new BackplaneError(
-      "unusable",
-      `RabbitMQ at ${where} refuses the user name, the password or a right: ${message}`,
-      error,
-    );
-  if (code === "NOT_ALLOWED" || code === "PRECONDITION_FAILED")
-    return new BackplaneError("unusable", `RabbitMQ at ${where} refuses: ${message}`, error);
-  return new BackplaneError("unavailable", `RabbitMQ at ${where} cannot be reached: ${message}`, error);
+  // RabbitMQ names its reply code before the text (AMQP 0-9-1 §1.2), and the driver what it was about before that.
+  const message = text.slice(text.indexOf(` ${code} - `) + 1).replace(`${code} - `, "");
+  const unusable = (line: string): BackplaneError =>
+    new BackplaneError("unusable", `RabbitMQ at ${where} ${line}`, error);
+  if (code === "ACCESS_REFUSED" && message.startsWith("Login"))
+    return unusable(`refuses the user name or password: ${message}`);
+  if (code === "ACCESS_REFUSED") return unusable(`denies this user a right that Zuruf needs: ${message}`);
+  if (code === "NOT_ALLOWED" || code === "PRECONDITION_FAILED") return unusable(`refuses: ${message}`);
+  if (code === "EPROTO" && url.startsWith("amqps:"))
+    return unusable("does not speak TLS at this port: write amqp:// for it, or its port for TLS (5671)");
+  return new BackplaneError("unavailable", `RabbitMQ at ${where} cannot be reached: ${text}`, error);
 }

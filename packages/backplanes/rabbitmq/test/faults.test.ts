@@ -120,45 +120,12 @@ describe.skipIf(url === undefined).concurrent("rabbitmq", () => {
     await b.backplane.control(Buffer.from("hi"), "a");
     await a.until("delivery", () => a.texts("c").includes("heard") && a.messages.length === 1);
   });
-
-  test("what cannot be used is one line", async () => {
-    const failure = (to: string): Promise<unknown> => Member.start(rabbitmq(to), "a").catch((error: unknown) => error);
-    const wrong = new URL(url ?? "");
-    wrong.password = "wrong";
-    expect(await failure(wrong.href)).toMatchObject({
-      code: "unusable",
-      message: expect.stringMatching(/^RabbitMQ at .* refuses the user name.*$/) as unknown,
-    });
-    expect(await failure(`${url ?? ""}/none`)).toMatchObject({
-      code: "unusable",
-      message: expect.stringMatching(/^RabbitMQ at .* refuses: .*none.*$/) as unknown,
-    });
-    expect(await failure("amqp://guest:guest@127.0.0.1:1")).toMatchObject({
-      code: "unavailable",
-      message: expect.stringContaining("ECONNREFUSED") as unknown,
-    });
-    expect(() => rabbitmq("redis://h")).toThrow(/must look like amqp:/);
-    expect(() => rabbitmq("amqp://h", { partitions: 0 })).toThrow(/option partitions/);
-  });
 });
 
 // A broker of its own takes seconds to start: with the other long tests.
 describe.skipIf(programs.rabbitmq.find() === undefined || process.env["ZURUF_TEST_FULL"] === undefined)(
   "rabbitmq, when it fails",
   () => {
-    test("a user without rights is told so in one line", { timeout: 120_000 }, async ({ onTestFinished: ends }) => {
-      const server = await RabbitmqProcess.start(programs.rabbitmq.find() ?? "");
-      ends(() => server.dispose());
-      await server.control("add_user", "nobody", "secret");
-      const to = server.url.replace("guest:guest", "nobody:secret");
-      const failure = (): Promise<unknown> => Member.start(rabbitmq(to), "a").catch((error: unknown) => error);
-      // Not into the virtual host; then into it, but not to declare anything.
-      for (const said of [/^RabbitMQ at .* refuses: .*$/, /^RabbitMQ at .* refuses .*right.*$/]) {
-        expect(await failure()).toMatchObject({ code: "unusable", message: expect.stringMatching(said) as unknown });
-        await server.control("set_permissions", "nobody", "^$", ".*", ".*");
-      }
-    });
-
     test(
       "killed and started again: its topology comes back; with a store nothing that was acknowledged is lost",
       { timeout: 120_000 },
