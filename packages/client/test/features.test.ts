@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { calls } from "../src/calls.ts";
 import { createClient as createCore } from "../src/core.ts";
 import { direct } from "../src/direct.ts";
-import { type Client, createClient, type Member, type PresenceEvents, ZurufError } from "../src/index.ts";
+import { type Client, createClient, type Member, type PresenceEvents, publications, ZurufError } from "../src/index.ts";
 import { presence } from "../src/presence/index.ts";
 import { ScriptedServer, settled } from "./scripted-server.ts";
 
@@ -247,6 +247,25 @@ describe("for await", () => {
     const drained = setInterval(() => release());
     expect(await slow).toMatchObject({ code: "tooMany" });
     clearInterval(drained);
+  });
+
+  test.each([
+    [2, "ended"],
+    [3, "tooMany"],
+  ])("may be two behind where two is the bound: %i behind is %s", async (behind, outcome) => {
+    const { server, client } = await setUp();
+    const room = client.channel("room");
+    const heard: number[] = [];
+    const loop = (async () => {
+      for await (const { offset } of publications(room, { limit: 2 })) heard.push(offset);
+      return "ended";
+    })().catch((error: ZurufError) => error.code);
+    await settled();
+    // All before the loop has a turn.
+    for (let offset = 1; offset <= behind; offset++) server.line.msg("room", offset, offset);
+    room.unsubscribe();
+    expect(await loop).toBe(outcome);
+    expect(heard).toEqual([1, 2]);
   });
 });
 

@@ -118,6 +118,8 @@ describe("direct messages", () => {
 
   test("limits: time, size and messages that wait", async () => {
     const a = await client(one, "ada");
+    for (const timeout of [1, 30_000])
+      expect(receipt(await a.ask({ type: "send", to: "nobody", timeout, payload: json(1) }))).toBe("offline");
     for (const timeout of [0, 30_001])
       expect(await a.ask({ type: "send", to: a.id, timeout, payload: json(1) })).toMatchObject({
         error: ["badRequest", expect.anything(), false, 0],
@@ -148,6 +150,7 @@ describe("calls", () => {
     expect(await call("add")).toMatchObject({ type: "result", payload: { text: `{"sum":6,"user":"ada"}` } });
     expect(await call("no")).toMatchObject({ error: ["outOfStock", "none left", true, 5] });
     expect(await call("nope")).toMatchObject({ error: ["notFound", expect.anything(), false, 0] });
+    for (const timeout of [1, 60_000]) expect(await call("add", timeout)).toMatchObject({ type: "result" });
     for (const timeout of [0, 60_001])
       expect(await call("add", timeout)).toMatchObject({ error: ["badRequest", expect.anything(), false, 0] });
     a.say({ type: "call", id: 70, method: "slow", timeout: 100, payload: json(1) });

@@ -93,6 +93,20 @@ const atAndOver: { readonly [Name in keyof Limits]: () => Promise<void> } = {
         names.map((channel) => ({ type: "subscribe", channel })),
       ),
     ).toEqual(["subscribed", "subscribed", "tooMany"]);
+    // Publications that wait for a hook keep their channel's place.
+    let go = (): void => undefined;
+    const gate = new Promise<void>((resolve) => void (go = resolve));
+    const hub = await hubWith({ subscriptions: 2 });
+    hub.onPublish(() => gate);
+    const publisher = await connected(hub);
+    for (const [i, channel] of names.entries())
+      publisher.say({ type: "publish", id: 101 + i, channel, payload: json(1) });
+    await settle();
+    expect([101, 102, 103].map((id) => code(publisher.answer(id)))).toEqual([undefined, undefined, "tooMany"]);
+    go();
+    await settle();
+    expect([101, 102].map((id) => code(publisher.answer(id)))).toEqual(["published", "published"]);
+    expect(await answers(publisher, [{ type: "publish", channel: "log:3", payload: json(1) }])).toEqual(["published"]);
   },
   async requests() {
     const hub = await hubWith({ requests: 2 });
