@@ -2,12 +2,18 @@
  * A block is what one commit appended to one channel: the length of each publication (four bytes, the highest first) before its bytes.
  * Rows are what PostgreSQL spends its time on, and this makes them as few as there are channels, however many publications go together.
  */
-export function blockOf(publications: readonly Uint8Array[]): Uint8Array[] {
-  return publications.flatMap((data) => {
-    const length = Buffer.allocUnsafe(4);
-    length.writeUInt32BE(data.byteLength);
-    return [length, data];
-  });
+export function lengthOf(publications: readonly { readonly data: Uint8Array }[]): number {
+  return publications.reduce((sum, { data }) => sum + 4 + data.byteLength, 0);
+}
+
+/** Writes a block to a place that has room for it; returns where it ends. */
+export function writeBlock(to: Buffer, start: number, publications: readonly { readonly data: Uint8Array }[]): number {
+  let at = start;
+  for (const { data } of publications) {
+    to.set(data, to.writeUInt32BE(data.byteLength, at));
+    at += 4 + data.byteLength;
+  }
+  return at;
 }
 
 /** The publications of a block, as views of it; what is not a block has none. */

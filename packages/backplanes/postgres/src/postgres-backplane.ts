@@ -40,7 +40,7 @@ export interface TransactionClient {
 }
 
 export class PostgresBackplane implements Backplane {
-  readonly can = { history: true, contiguous: true, idempotent: true } as const;
+  readonly can = { history: true, contiguous: true, idempotent: true, ordered: true } as const;
   readonly #settings: Settings;
   readonly #deadlines: Deadlines;
   readonly #writer: Writer;
@@ -299,13 +299,13 @@ function readItems(row: Row, chain: EpochChain, head: number): Item[] {
   const items: Item[] = [];
   let kept = newer;
   // From the newest on, to count the bytes as retention does.
-  for (const [nth, publication] of [...readBlock(readBytes(data)).entries()].reverse()) {
+  for (const [nth, publication] of [...readBlock(readBytes(data)).entries()].toReversed()) {
     const offset = first + nth;
     kept += publication.byteLength;
     if (bytes > 0 && offset < head && kept > bytes) break;
     if (offset >= start && offset < end) items.push({ epoch: epochAt(chain, offset), offset, data: publication });
   }
-  return items.reverse();
+  return items.toReversed();
 }
 
 /** Keys come from clients: they may be long, and hold what PostgreSQL's text cannot (U+0000). */

@@ -130,6 +130,9 @@ create or replace function ${schema}.append_1(
 declare
   v_incarnation text := ${schema}.incarnation_1();
   v_answer text;
+  v_firsts bigint[];
+  v_chains text[];
+  v_epochs text[];
 begin
   with block as (
     select u.*, (sum(u.length) over (order by u.n) - u.length + 1)::int as start
@@ -146,13 +149,16 @@ begin
   ), logged as (
     insert into ${schema}.log (head, first, count, total, expires, data)
     select id, first, count, total, now() + ttl * interval '1 millisecond', substring(p_blob from start for length) from moved
-  ), keyed as (
-    insert into ${schema}.key as k (channel, key, position, expires)
-    select m.channel, u.key, substring(m.chain from '([^ :]+):[0-9]+$') || ' ' || (m.first + u.nth), now() + p_key_window * interval '1 millisecond'
-    from unnest(p_owners, p_nths, p_keys) u (owner, nth, key) join moved m on m.n = u.owner
-    on conflict (channel, key) do update set position = excluded.position, expires = excluded.expires
   )
-  select string_agg(first || ' ' || chain, E'\\n' order by n) into v_answer from moved;
+  select string_agg(first || ' ' || chain, E'\\n' order by n), array_agg(first order by n), array_agg(chain order by n)
+    into v_answer, v_firsts, v_chains from moved;
+  if cardinality(p_keys) > 0 then
+    select array_agg(substring(c from '([^ :]+):[0-9]+$') order by n) into v_epochs from unnest(v_chains) with ordinality u (c, n);
+    insert into ${schema}.key as k (channel, key, position, expires)
+      select p_channels[owner], key, v_epochs[owner] || ' ' || (v_firsts[owner] + nth), now() + p_key_window * interval '1 millisecond'
+      from unnest(p_owners, p_nths, p_keys) u (owner, nth, key)
+      on conflict (channel, key) do update set position = excluded.position, expires = excluded.expires;
+  end if;
   return v_answer;
 end $$;
 

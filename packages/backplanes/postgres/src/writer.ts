@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { BackplaneError, type Item, type Position, type PublishOptions, type Retention } from "@zuruf/hub";
+import { BackplaneError, type Item, type Line, type Position, type PublishOptions, type Retention } from "@zuruf/hub";
 import { epochAt, isEpoch, readChain, readOffset, type Deadlines } from "@zuruf/hub/store";
-import { blockOf } from "./block.ts";
+import { lengthOf, writeBlock } from "./block.ts";
 import { isCollision, isUndone, isValueAtFault, messageOf } from "./failures.ts";
 import type { Settings } from "./options.ts";
 import type { Session } from "./session.ts";
@@ -18,6 +18,8 @@ interface Waiting {
   /** Undefined: announce only. */
   readonly retention: Retention | undefined;
   readonly key: string | null;
+  /** Of all that take part in it: none of these may go on when it fails. */
+  readonly lines: Line[];
   sent: boolean;
   over: boolean;
   readonly resolve: (position: Position | undefined) => void;
@@ -45,7 +47,7 @@ export class Writer {
   #bytes = 0;
   #running = false;
   /** Publications with a key that are not settled yet: a repeat takes part in the first one's. */
-  readonly #byKey = new Map<string, Promise<Position | undefined>>();
+  readonly #byKey = new Map<string, { readonly settled: Promise<Position | undefined>; readonly lines: Line[] }>();
 
   constructor(settings: Settings, deadlines: Deadlines, session: () => Session | undefined, events: WriterEvents) {
     this.#settings = settings;
@@ -54,34 +56,37 @@ export class Writer {
     this.#events = events;
   }
 
-  publish(channel: string, data: Uint8Array, { retention, key }: PublishOptions): Promise<Position | undefined> {
-    if (key === undefined) return this.#enqueue(channel, data, retention, null);
+  publish(channel: string, data: Uint8Array, options: PublishOptions): Promise<Position | undefined> {
+    const { key, line } = options;
+    const lines = line === undefined ? [] : [line];
+    if (key === undefined) return this.#enqueue(channel, data, options, lines);
     const name = `${channel} ${key}`;
     const pending = this.#byKey.get(name);
-    if (pending !== undefined) return pending;
-    const result = this.#enqueue(channel, data, retention, key).finally(() => this.#byKey.delete(name));
-    this.#byKey.set(name, result);
-    return result;
+    if (pending !== undefined) {
+      pending.lines.push(...lines);
+      return pending.settled;
+    }
+    const settled = this.#enqueue(channel, data, options, lines).finally(() => this.#byKey.delete(name));
+    this.#byKey.set(name, { settled, lines });
+    return settled;
   }
 
   #enqueue(
     channel: string,
     data: Uint8Array,
-    retention: Retention | undefined,
-    key: string | null,
+    { retention, key }: PublishOptions,
+    lines: Line[],
   ): Promise<Position | undefined> {
     if (this.#bytes + data.byteLength > mostBytesWaiting)
       return Promise.reject(
-        new BackplaneError("notStored", "too many publications wait for PostgreSQL: publish slower, or later"),
+        failure(lines, "notStored", "too many publications wait for PostgreSQL: publish slower, or later"),
       );
     if (this.#session()?.live !== true)
-      return Promise.reject(
-        new BackplaneError("notStored", `PostgreSQL at ${this.#settings.where} cannot be reached now`),
-      );
+      return Promise.reject(failure(lines, "notStored", `PostgreSQL at ${this.#settings.where} cannot be reached now`));
     this.#bytes += data.byteLength;
     let waiting: Waiting | undefined;
     const settled = new Promise<Position | undefined>((resolve, reject) => {
-      waiting = { channel, data, retention, key, sent: false, over: false, resolve, reject };
+      waiting = { channel, data, retention, key: key ?? null, lines, sent: false, over: false, resolve, reject };
       this.#queue.push(waiting);
       // What is published in the same turn goes together.
       if (!this.#running) {
@@ -93,7 +98,7 @@ export class Writer {
       .limit(settled, () => {
         if (waiting !== undefined) waiting.over = true;
         const code = waiting?.sent === true ? "unknown" : "notStored";
-        return new BackplaneError(code, `PostgreSQL did not answer within ${this.#deadlines.ms} ms`);
+        return failure(lines, code, `PostgreSQL did not answer within ${this.#deadlines.ms} ms`);
       })
       .finally(() => {
         this.#bytes -= data.byteLength;
@@ -123,9 +128,12 @@ export class Writer {
   }
 
   async #write(
-    batch: Waiting[],
+    wanted: readonly Waiting[],
     send: (session: Session, batch: readonly Waiting[]) => Promise<readonly (Position | undefined)[]>,
   ): Promise<void> {
+    const isBarred = ({ lines }: Waiting): boolean => lines.some(({ failed }) => failed);
+    const batch = wanted.filter((waiting) => !isBarred(waiting));
+    fail(wanted.filter(isBarred), "notStored", "an earlier publication failed");
     if (batch.length === 0) return;
     for (let attempt = 1; ; attempt++) {
       const session = this.#session();
@@ -183,7 +191,10 @@ export class Writer {
 
   async #ask(session: Session, channels: readonly (readonly [string, readonly Waiting[]])[]): Promise<string> {
     const { schema, keyWindow } = this.#settings;
-    const blocks = channels.map(([, all]) => blockOf(all.map(({ data }) => data)));
+    const lengths = channels.map(([, all]) => lengthOf(all));
+    const blocks = Buffer.allocUnsafe(lengths.reduce((sum, length) => sum + length, 0));
+    let end = 0;
+    for (const [, all] of channels) end = writeBlock(blocks, end, all);
     const retentions = channels.map(([, all]) => all.at(-1)?.retention);
     const keyed = channels.flatMap(([, all], i) =>
       all.flatMap(({ key }, nth) => (key === null ? [] : [{ owner: i + 1, nth, key }])),
@@ -193,8 +204,8 @@ export class Writer {
       [
         channels.map(([channel]) => channel),
         channels.map(([, all]) => all.length),
-        blocks.map((block) => block.reduce((sum, { byteLength }) => sum + byteLength, 0)),
-        Buffer.concat(blocks.flat()),
+        lengths,
+        blocks,
         retentions.map((retention) => retention?.size ?? 0),
         retentions.map((retention) => Math.ceil(retention?.ttl ?? 0)),
         retentions.map((retention) => retention?.bytes ?? 0),
@@ -221,7 +232,18 @@ export class Writer {
 }
 
 function fail(batch: readonly Waiting[], code: "notStored" | "unknown", message: string, cause?: unknown): void {
-  for (const waiting of batch) waiting.reject(new BackplaneError(code, message, cause));
+  for (const { lines, reject } of batch) reject(failure(lines, code, message, cause));
+}
+
+/** Marks the lines before anybody hears of it. */
+function failure(
+  lines: readonly Line[],
+  code: "notStored" | "unknown",
+  message: string,
+  cause?: unknown,
+): BackplaneError {
+  for (const line of lines) line.failed = true;
+  return new BackplaneError(code, message, cause);
 }
 
 export function freshEpoch(): string {

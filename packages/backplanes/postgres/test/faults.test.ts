@@ -1,6 +1,7 @@
 import { connect as connectTo, createServer, type AddressInfo } from "node:net";
 import { Client } from "pg";
 import { describe, expect, test } from "vitest";
+import type { Position } from "@zuruf/hub";
 import { Member, retention } from "../../../../test/brokers/member.ts";
 import { Proxy } from "../../../../test/brokers/proxy.ts";
 import { PostgresProcess } from "../../../../test/services/postgres.ts";
@@ -221,6 +222,69 @@ describe.skipIf(bin === undefined).concurrent("postgres, in use", () => {
       }
     },
   );
+
+  test("pages and retention cut through what one commit appended", async ({ onTestFinished: ends }) => {
+    const server = await start(ends);
+    const [a, b] = [await join(server.url, "a", ends), await join(server.url, "b", ends)];
+    const client = await connect(server.url, ends);
+    for (const member of [a, b]) await member.backplane.subscribe(["all", "few", "small"]);
+    const bounds = { all: {}, few: { size: 5 }, small: { bytes: 12 } };
+    const heads = new Map<string, Position>();
+    for (const [channel, bound] of Object.entries(bounds)) {
+      const options = { retention: { ...retention, ...bound } };
+      const texts = numbers(11, 40).map((text) => Buffer.from(text));
+      const positions = await Promise.all(texts.map((data) => a.backplane.publish(channel, data, options)));
+      expect(positions.map((position) => position?.offset)).toEqual(numbers(1, 30).map(Number));
+      const head = positions.at(-1);
+      if (head !== undefined) heads.set(channel, head);
+    }
+    expect((await client.query("select from zuruf.log")).rowCount).toBe(3);
+    const page = async (
+      channel: string,
+      range: { after?: number; before?: number; limit: number },
+    ): Promise<unknown> => {
+      const { epoch = "" } = heads.get(channel) ?? {};
+      const at = (offset: number): Position => ({ epoch, offset });
+      const { items, complete, reason } = await a.backplane.history(channel, {
+        limit: range.limit,
+        ...(range.after !== undefined && { after: at(range.after) }),
+        ...(range.before !== undefined && { before: at(range.before) }),
+      });
+      return complete ? items.map(({ offset, data }) => [offset, Buffer.from(data).toString()].join(":")) : reason;
+    };
+    expect(await page("all", { after: 7, limit: 2 })).toEqual(["8:18", "9:19"]);
+    expect(await page("all", { before: 7, limit: 2 })).toEqual(["5:15", "6:16"]);
+    expect(await page("all", { before: 3, limit: 9 })).toEqual(["1:11", "2:12"]);
+    expect(await page("all", { after: 30, limit: 9 })).toEqual([]);
+    expect(await page("few", { limit: 9 })).toEqual(["26:36", "27:37", "28:38", "29:39", "30:40"]);
+    expect(await page("few", { after: 25, limit: 2 })).toEqual(["26:36", "27:37"]);
+    expect(await page("few", { after: 24, limit: 2 })).toBe("retention");
+    expect(await page("small", { limit: 9 })).toEqual(["25:35", "26:36", "27:37", "28:38", "29:39", "30:40"]);
+    expect(await page("small", { after: 23, limit: 9 })).toBe("retention");
+    for (const member of [a, b]) {
+      await member.until("delivery", () => member.items.length === 90);
+      expect(member.texts("few")).toEqual(numbers(11, 40));
+    }
+  });
+
+  test("one commit with publications of which one was made before: that keeps its position, the others are appended", async ({
+    onTestFinished: ends,
+  }) => {
+    const server = await start(ends);
+    const [a, b] = [await join(server.url, "a", ends), await join(server.url, "b", ends)];
+    await b.backplane.subscribe(["c"]);
+    const first = await a.publish("c", "one", "1");
+    // Over another instance, in one go.
+    const positions = await Promise.all([
+      b.publish("c", "zero", "0"),
+      b.publish("c", "one", "1"),
+      b.publish("c", "two", "2"),
+      b.publish("d", "other", "1"),
+    ]);
+    expect(positions).toMatchObject([{ offset: 2 }, first, { offset: 3 }, { offset: 1 }]);
+    await b.until("delivery", () => b.texts("c").length === 3);
+    expect(b.texts("c")).toEqual(["one", "zero", "two"]);
+  });
 
   test("a publication whose hint got lost is found by polling", async ({ onTestFinished: ends }) => {
     const server = await start(ends);
