@@ -6,7 +6,16 @@ import type { AddressInfo, Socket as NetSocket } from "node:net";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { WebSocket as Client, WebSocketServer as OtherServer } from "ws";
 import { createWebSocketServer, WebSocketError } from "../src/index.ts";
-import type { Accept, Handlers, Message, ServerOptions, Socket, WebSocketServer } from "../src/index.ts";
+import type {
+  Accept,
+  Handlers,
+  Message,
+  Refuse,
+  ServerOptions,
+  Socket,
+  UpgradeRequest,
+  WebSocketServer,
+} from "../src/index.ts";
 import { encodeFrame } from "../src/core/frame.ts";
 import { Opcode } from "../src/core/opcode.ts";
 import { integerOptions } from "../src/node/options.ts";
@@ -184,6 +193,28 @@ describe("upgrade", () => {
     engine({ upgrade: () => Promise.resolve({ status: 403, body: "no" }) }).attach(server, { path: "/later" });
     expect(await refusal(port, "/now")).toBe(401);
     expect(await refusal(port, "/later")).toBe(403);
+  });
+
+  test("may break the connection itself, at once or later", async () => {
+    let refuses = false;
+    const breakOff = ({ raw: { socket } }: UpgradeRequest): Accept<undefined> | Refuse => {
+      socket.destroy(new Error("an error that nobody else listens to"));
+      return refuses ? { status: 403 } : { data: undefined };
+    };
+    const { server, port } = await http();
+    engine({ upgrade: breakOff }).attach(server, { path: "/at-once" });
+    engine({ upgrade: async (request) => breakOff(request) }).attach(server, { path: "/later" });
+    for (const path of ["/at-once", "/later", "/at-once", "/later"]) {
+      await expect(open(port, path)).rejects.toThrow("socket hang up");
+      refuses = path === "/later";
+    }
+  });
+
+  test("the answer leaves with what the open handler sends", async () => {
+    const { port } = await engine({ open: (socket) => void socket.send("welcome") }).listen(0);
+    const [first] = (await once(await raw(port), "data")) as [Buffer];
+    const frame = Buffer.from(encodeFrame(Opcode.text, Buffer.from("welcome"))).toString("latin1");
+    expect(first.toString("latin1").split("\r\n\r\n")).toEqual([expect.stringMatching(/^HTTP\/1.1 101 /), frame]);
   });
 
   test("that throws, rejects, or gives what cannot be sent, answers 500 and warns", async () => {

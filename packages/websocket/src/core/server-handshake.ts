@@ -98,11 +98,13 @@ export function unsendableHeader(headers: Readonly<Record<string, string>>): str
   return undefined;
 }
 
-/** The 101 response over HTTP/1.1, RFC 6455 §4.2.2. Check `answer.headers` with `unsendableHeader` first. */
-export function acceptResponse(key: string, answer: HandshakeAnswer): string {
+/**
+ * The 101 response over HTTP/1.1, RFC 6455 §4.2.2. Check `answer.headers` with `unsendableHeader` first.
+ * @param accept `acceptKey(key)`, where the platform has a faster SHA-1.
+ */
+export function acceptResponse(key: string, answer: HandshakeAnswer, accept: string = acceptKey(key)): string {
   let response =
-    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
-    acceptKey(key);
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept;
   if (answer.protocol !== "") response += `\r\nSec-WebSocket-Protocol: ${answer.protocol}`;
   if (answer.extensions !== "") response += `\r\nSec-WebSocket-Extensions: ${answer.extensions}`;
   if (answer.headers !== undefined) {

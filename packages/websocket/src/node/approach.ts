@@ -1,6 +1,8 @@
+import { hash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { Socket as NetSocket } from "node:net";
 import type { Duplex } from "node:stream";
+import { ACCEPT_GUID } from "../core/accept-key.ts";
 import { acceptResponse } from "../core/server-handshake.ts";
 import type { HandshakeAnswer } from "../core/server-handshake.ts";
 import type { UpgradeRequest } from "./api.ts";
@@ -23,8 +25,8 @@ export interface Approach {
   request(protocols: readonly string[]): UpgradeRequest;
   /** Answers with a response instead and ends the stream. Does nothing once the stream is gone. */
   refuse(status: number, body?: string, headers?: Readonly<Record<string, string>>): void;
-  /** Answers that the stream is a WebSocket from now on. @param write sends bytes in front of the first frame. */
-  accept(key: string, answer: HandshakeAnswer, write: (bytes: Buffer) => void): void;
+  /** Answers that the stream is a WebSocket from now on. @returns what is to be written in front of the first frame, in Latin-1. */
+  accept(key: string, answer: HandshakeAnswer): string;
 }
 
 /** An upgrade of HTTP/1.1, RFC 6455 §4.2. */
@@ -54,9 +56,17 @@ export class Http1Approach implements Approach {
     return this.#request.socket.remoteAddress ?? "";
   }
 
+  /** Looked for where it is: Node makes `headers` when it is asked for, which costs more than the few that are needed. */
   header(name: string): string | undefined {
-    const value = this.#request.headers[name];
-    return Array.isArray(value) ? value.join(", ") : value;
+    const { rawHeaders } = this.#request;
+    let value: string | undefined;
+    for (let i = 0; i < rawHeaders.length; i += 2) {
+      const raw = rawHeaders[i]!;
+      if (raw.length !== name.length || raw.toLowerCase() !== name) continue;
+      const line = rawHeaders[i + 1]!;
+      value = value === undefined ? line : `${value}, ${line}`;
+    }
+    return value;
   }
 
   request(protocols: readonly string[]): UpgradeRequest {
@@ -67,11 +77,11 @@ export class Http1Approach implements Approach {
     refuse(this.stream, status, body, headers);
   }
 
-  accept(key: string, answer: HandshakeAnswer, write: (bytes: Buffer) => void): void {
+  accept(key: string, answer: HandshakeAnswer): string {
     if (this.stream instanceof NetSocket) {
       this.stream.setTimeout(0);
       this.stream.setNoDelay(true);
     }
-    write(Buffer.from(acceptResponse(key, answer), "latin1"));
+    return acceptResponse(key, answer, hash("sha1", key + ACCEPT_GUID, "base64"));
   }
 }

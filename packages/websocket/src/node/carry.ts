@@ -47,15 +47,22 @@ function bring(socket: EngineSocket<unknown>, chunk: Uint8Array): void {
  * Lets a byte stream carry a WebSocket whose handshake is done: gives the socket all that the stream does from now on.
  * @param head what has been read from the stream already.
  * @param internals whether Node's internals may be used.
+ * @param answer what is to be written in front of the first frame, in Latin-1.
  */
-export function carry<Data>(stream: Duplex, socket: EngineSocket<Data>, head: Uint8Array, internals = false): void {
+export function carry<Data>(
+  stream: Duplex,
+  socket: EngineSocket<Data>,
+  head: Uint8Array,
+  internals: boolean,
+  answer = "",
+): void {
   const carrier: Carrier = stream;
   const carried = socket as EngineSocket<unknown>;
   carrier[SOCKET] = carried;
   stream.on("error", onError);
   stream.on("close", onClose);
   stream.on("end", onEnd);
-  socket.opened();
+  socket.opened(answer);
   if (head.length > 0) bring(carried, head);
   const early = stream.readableLength > 0 ? (stream.read() as Uint8Array | null) : null;
   if (early !== null) bring(carried, early);

@@ -178,7 +178,7 @@ class Http2Approach implements Approach {
     respond(this.stream, status, body, headers);
   }
 
-  accept(_key: string, answer: HandshakeAnswer): void {
+  accept(_key: string, answer: HandshakeAnswer): string {
     // RFC 8441 §5: success is a 2xx; there is no Sec-WebSocket-Accept.
     this.stream.respond({
       ...sendable(answer.headers ?? {}),
@@ -186,6 +186,7 @@ class Http2Approach implements Approach {
       ...(answer.protocol !== "" && { "sec-websocket-protocol": answer.protocol }),
       ...(answer.extensions !== "" && { "sec-websocket-extensions": answer.extensions }),
     });
+    return "";
   }
 }
 

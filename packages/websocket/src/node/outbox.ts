@@ -99,6 +99,12 @@ class Outbox {
     this.#commit(sender, at + bytes.length);
   }
 
+  /** Appends text in Latin-1 as it is, such as the head of an HTTP response. */
+  latin1(sender: Sender, text: string): void {
+    const at = this.#reserve(sender, text.length);
+    this.#commit(sender, at + this.#slab.write(text, at, "latin1"));
+  }
+
   /** Appends bytes as they are, which are not copied and must never change. */
   shared(sender: Sender, bytes: Buffer): void {
     if (this.#owner === sender) this.#seal();

@@ -8,6 +8,7 @@ export function refuse(
   body: string = STATUS_CODES[status] ?? "",
   headers: Readonly<Record<string, string>> = {},
 ): void {
+  stream.on("error", () => stream.destroy()); // Node hands the stream over without a listener
   if (stream.destroyed || !stream.writable) return;
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
   let typed = false;

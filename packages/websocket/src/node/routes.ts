@@ -61,7 +61,7 @@ function listen(server: UpgradeSource, patience: number): Routes {
     if (take !== undefined) take(request, stream, head);
     else if (server.listenerCount("upgrade") > 1) leaveToOthers(stream, patience);
     else if (wantsOtherUpgrade(request)) servePlainly(server, request, stream);
-    else notFound(stream);
+    else refuse(stream, 404);
   };
   const routes = { byPath, listener };
   routesOf.set(server, routes);
@@ -69,15 +69,10 @@ function listen(server: UpgradeSource, patience: number): Routes {
   return routes;
 }
 
-function notFound(stream: Duplex): void {
-  stream.on("error", () => stream.destroy()); // Node hands the stream over without a listener
-  refuse(stream, 404);
-}
-
 function leaveToOthers(stream: Duplex, patience: number): void {
   const timer = setTimeout(() => {
     const untouched = stream.listenerCount("data") === 0 && stream.listenerCount("readable") === 0;
-    if (untouched && "bytesWritten" in stream && stream.bytesWritten === 0) notFound(stream);
+    if (untouched && "bytesWritten" in stream && stream.bytesWritten === 0) refuse(stream, 404);
   }, patience).unref();
   stream.once("close", () => clearTimeout(timer));
 }

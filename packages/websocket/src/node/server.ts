@@ -192,9 +192,6 @@ class EngineServer<Data> implements WebSocketServer<Data> {
   }
 
   #upgrade(approach: Approach): void {
-    const { stream } = approach;
-    // Node hands the stream over without a listener: a reset during the handshake must not reach the process.
-    stream.on("error", destroy);
     if (approach.headerSize > this.#limits.maxHeader) return approach.refuse(431);
     const asked = checkRequest(approach.method, (name) => approach.header(name), approach.carrier);
     if ("status" in asked) return approach.refuse(asked.status, asked.reason, asked.headers);
@@ -210,6 +207,8 @@ class EngineServer<Data> implements WebSocketServer<Data> {
 
   async #await(approach: Approach, asked: HandshakeRequest, given: Promise<Accept<Data> | Refuse>): Promise<void> {
     this.#handshakes.add(approach);
+    // Node hands the stream over without a listener: a reset meanwhile must not reach the process.
+    approach.stream.on("error", destroy);
     try {
       this.#answer(approach, asked, await given);
     } catch (thrown) {
@@ -221,10 +220,9 @@ class EngineServer<Data> implements WebSocketServer<Data> {
 
   #answer(approach: Approach, asked: HandshakeRequest, answer: Accept<Data> | Refuse | undefined): void {
     const { stream } = approach;
-    if (stream.destroyed || !stream.writable) return undefined;
+    if (stream.destroyed || !stream.writable) return void stream.on("error", destroy);
     if (this.#closing !== undefined) return approach.refuse(503);
     if (answer !== undefined && "status" in answer) return approach.refuse(answer.status, answer.body, answer.headers);
-    stream.off("error", destroy);
     return this.#accept(approach, asked, answer);
   }
 
@@ -238,7 +236,6 @@ class EngineServer<Data> implements WebSocketServer<Data> {
         : unsendableHeader(headers);
     if (wrong !== undefined) {
       process.emitWarning(new WebSocketError("INVALID_ANSWER", wrong));
-      stream.on("error", destroy);
       return approach.refuse(500);
     }
     const compression = this.#compression?.accept(asked.extensions);
@@ -249,8 +246,9 @@ class EngineServer<Data> implements WebSocketServer<Data> {
       remoteAddress: approach.remoteAddress,
       compression: compression && this.#compression?.forSocket(compression.agreement),
     });
-    approach.accept(asked.key, { protocol, extensions, headers }, (bytes) => socket.sendRaw(bytes));
-    return carry(stream, socket, approach.head, this.#limits.internals);
+    const first = approach.accept(asked.key, { protocol, extensions, headers });
+    stream.off("error", destroy);
+    return carry(stream, socket, approach.head, this.#limits.internals, first);
   }
 }
 

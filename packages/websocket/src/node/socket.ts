@@ -143,19 +143,15 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
     this.#cut();
   }
 
-  /** The engine's side: bytes that precede all frames, such as the handshake's answer. */
-  sendRaw(bytes: Uint8Array): void {
-    outbox.raw(this, bytes);
-  }
-
   /** Whether the stream may bring more now. */
   get reads(): boolean {
     return !this.#inflating;
   }
 
-  /** The engine's side: the handshake is done. */
-  opened(): void {
+  /** The engine's side: the handshake is done, but for this answer, which leaves with what the `open` handler sends. */
+  opened(answer: string): void {
     const before = outbox.enter(this);
+    if (answer !== "") outbox.latin1(this, answer);
     this.#run(() => this.#shell.handlers.open?.(this));
     outbox.leave(this, before);
   }
