@@ -10,8 +10,8 @@ export const oldest = "3.9";
 const most = 65_536;
 
 /**
- * The server's version, such as `3.10.8`; undefined when it cannot be had within `ms`: connecting in earnest says why.
- * Rejects when something else than RabbitMQ answers, whose bytes the driver would take for a frame's size.
+ * The server's version, such as `3.10.8`; undefined when it cannot be had: connecting in earnest says why.
+ * Rejects when nothing answers within `ms`, and when it is something else than RabbitMQ, whose bytes the driver would take for a frame's size.
  */
 export function serverVersion({ url, tls, where }: Settings, ms: number): Promise<string | undefined> {
   const { protocol, hostname, port } = new URL(url);
@@ -22,7 +22,11 @@ export function serverVersion({ url, tls, where }: Settings, ms: number): Promis
       : connectPlain({ host, port: Number(port || 5672) });
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
-    const timer = setTimeout(() => end(undefined), ms);
+    const fail = (reason: string): void => {
+      reject(new BackplaneError("unavailable", `RabbitMQ at ${where} cannot be reached: ${reason}`));
+      end(undefined);
+    };
+    const timer = setTimeout(() => fail(`no answer within ${ms} ms`), ms);
     const end = (version: string | undefined): void => {
       clearTimeout(timer);
       socket.destroy();
@@ -34,10 +38,7 @@ export function serverVersion({ url, tls, where }: Settings, ms: number): Promis
       chunks.push(chunk);
       const frame = Buffer.concat(chunks);
       if (!isStart(frame)) {
-        reject(
-          new BackplaneError("unavailable", `RabbitMQ at ${where} cannot be reached: what answers is no RabbitMQ`),
-        );
-        end(undefined);
+        fail("what answers is no RabbitMQ");
         return;
       }
       const version = readVersion(frame);

@@ -62,14 +62,17 @@ test("URLs and options that cannot be read", () => {
   expect(() => rabbitmq("amqp://h", { partitions: 0 })).toThrow(/option partitions/);
 });
 
-test("what answers is something else", async () => {
+test.each([
+  ["something else", "HTTP/1.1 400 Bad Request\r\n\r\n", /cannot be reached: what answers is no RabbitMQ$/],
+  ["silent", "", /cannot be reached: no answer within 3000 ms$/],
+])("what answers is %s", async (_what, answer, line) => {
   const server = createServer((socket) => {
     socket.on("error", () => undefined);
-    socket.end("HTTP/1.1 400 Bad Request\r\n\r\n");
+    if (answer !== "") socket.end(answer);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
-  expect(await refused(`amqp://u:secret@127.0.0.1:${port}`)).toEqual(said("unavailable", /cannot be reached: .*$/));
+  expect(await refused(`amqp://u:secret@127.0.0.1:${port}`)).toEqual(said("unavailable", line));
   server.close();
 });
 
