@@ -292,8 +292,11 @@ export class Connection implements HubConnection, Session {
         if (packet.id !== undefined) this.send({ type: "pong", id: packet.id });
         return;
       case "unknown":
-        if (packet.id !== undefined)
-          throw new PacketError(`the word ${isChannelName(packet.word) ? packet.word : "?"} is unknown`, packet.id);
+        // A client may know more words than this server: that is no fault that ends its connection.
+        if (packet.id !== undefined) {
+          const word = isChannelName(packet.word) ? packet.word : "?";
+          this.fail(packet.id, new ZurufError("badRequest", `the word ${word} is unknown`), "request");
+        }
         return;
       default:
         // A word that only servers say.

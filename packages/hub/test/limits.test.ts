@@ -115,6 +115,22 @@ const atAndOver: { readonly [Name in keyof Limits]: () => Promise<void> } = {
     for (const id of [101, 102, 103]) client.say({ type: "call", id, method: "wait", payload: json(1) });
     await settle();
     expect([101, 102, 103].map((id) => code(client.answer(id)))).toEqual([undefined, undefined, "rateLimited"]);
+    // What comes before the session is there waits for it.
+    let letIn = (): void => undefined;
+    const gate = new Promise<void>((resolve) => void (letIn = resolve));
+    hub.onConnect(() => gate);
+    const [early, hasty] = [new TestClient(hub), new TestClient(hub)];
+    for (const [it, packets] of [
+      [early, 2],
+      [hasty, 3],
+    ] as const) {
+      it.say({ type: "connect", id: 1 });
+      for (let id = 101; id < 101 + packets; id++) it.say({ type: "ping", id });
+    }
+    letIn();
+    await settle();
+    expect([early.of("pong").length, early.closedWith]).toEqual([2, undefined]);
+    expect(hasty.closedWith?.code).toBe(4000);
   },
   async packetsPerSecond() {
     const client = await connected(await hubWith({ packetsPerSecond: 10, packetBurst: 1 }));
@@ -173,11 +189,19 @@ const atAndOver: { readonly [Name in keyof Limits]: () => Promise<void> } = {
     ).toEqual(["subscribed", "historyPage", "badRequest"]);
   },
   async badPackets() {
-    const client = await connected(await hubWith({ badPackets: 2 }));
+    const hub = await hubWith({ badPackets: 2 });
+    const client = await connected(hub);
     client.connection.receive("{}");
     expect(client.closedWith).toBeUndefined();
     client.connection.receive("{}");
     expect(client.closedWith?.code).toBe(4000);
+    // Words of a later version can be read: they do not count.
+    const newer = await connected(hub);
+    for (let id = 101; id <= 110; id++) newer.connection.receive(`["rename",${id},"log:1",{}]`);
+    expect(newer.of("error").map(({ id, error }) => [id, error[0]])).toEqual(
+      Array.from({ length: 10 }, (_, i) => [101 + i, "badRequest"]),
+    );
+    expect(newer.closedWith).toBeUndefined();
   },
   async pendingPushes() {
     const hub = await hubWith({ pendingPushes: 2 });
