@@ -122,7 +122,7 @@ function suiteOn(brokers: Brokers, tests: readonly Test[]): Suite<Test, Peer> {
       ),
     chart: (results) =>
       chart(results, {
-        title: "Deliveries per CPU-second of all processes, broker included, against Socket.IO with Redis",
+        title: "Deliveries per CPU-second, two instances and their broker together",
         baseline: "Socket.IO, Redis",
         label: (name) => tests.find((test) => test.name === name)?.chart,
         series: [

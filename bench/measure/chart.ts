@@ -16,10 +16,23 @@ const bar = 11;
 const gap = 16;
 const left = 190;
 const width = 860;
-const top = 74;
 const right = 60;
 
 const escape = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+
+/** The names of the colours, in as many rows as they need. */
+function legend(series: Drawing["series"]): { readonly marks: string; readonly height: number } {
+  let [at, row] = [left, 0];
+  const marks = series.map(({ title, colour }) => {
+    const length = 36 + title.length * 7;
+    if (at > left && at + length > width) [at, row] = [left, row + 1];
+    const y = 32 + row * 18;
+    const mark = `<rect x="${at}" y="${y}" width="11" height="11" fill="${colour}"/><text x="${at + 16}" y="${y + 10}">${escape(title)}</text>`;
+    at += length;
+    return mark;
+  });
+  return { marks: marks.join("\n"), height: (row + 1) * 18 };
+}
 
 /** Bars of each peer's messages per CPU-second over those of the baseline, on a logarithmic axis; as SVG. */
 export function chart(results: Results, { title, baseline, label: labelOf, series }: Drawing): string {
@@ -31,6 +44,8 @@ export function chart(results: Results, { title, baseline, label: labelOf, serie
     });
     return label === undefined || bars.length === 0 ? [] : [{ label, bars }];
   });
+  const keys = legend(series);
+  const top = 56 + keys.height;
   const most = Math.max(2, ...groups.flatMap(({ bars }) => bars.map(({ ratio }) => ratio)));
   const least = Math.min(1, ...groups.flatMap(({ bars }) => bars.map(({ ratio }) => ratio)));
   const low = Math.log2(least) - (least < 1 ? 0.2 : 0);
@@ -53,18 +68,12 @@ export function chart(results: Results, { title, baseline, label: labelOf, serie
     }
     y += gap;
   }
-  const ticks = [0.5, 1, 2, 4, 8, 16, 32].filter((tick) => tick >= least && tick <= most);
+  const ticks = [0.0625, 0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32].filter((tick) => tick >= least && tick <= most);
   const axis = ticks.map(
     (tick) =>
       `<line class="${tick === 1 ? "one" : "grid"}" x1="${x(tick)}" y1="${top - 8}" x2="${x(tick)}" y2="${y - gap + 4}"/>` +
       `<text class="value" x="${x(tick)}" y="${top - 12}" text-anchor="middle">${tick === 1 ? `${escape(baseline)} = 1` : `×${tick}`}</text>`,
   );
-  let at = left;
-  const legend = series.map(({ title: name, colour }) => {
-    const mark = `<rect x="${at}" y="32" width="11" height="11" fill="${colour}"/><text x="${at + 16}" y="42">${escape(name)}</text>`;
-    at += 36 + name.length * 7;
-    return mark;
-  });
   const { processor, cores, node } = results.machine;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y + 24}" width="${width}" height="${y + 24}" role="img" aria-label="${escape(title)}">
 <style>
@@ -76,7 +85,7 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #24292
 @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .value { fill: #9da7b3 } .one { stroke: #9da7b3 } }
 </style>
 <text class="title" x="${left}" y="18">${escape(title)}</text>
-${legend.join("\n")}
+${keys.marks}
 ${axis.join("\n")}
 ${marks.join("\n")}
 <text class="value" x="${left}" y="${y + 12}">Median of ${results.runs} interleaved runs; Node ${node}, ${cores} cores, ${escape(processor)}; logarithmic axis</text>
