@@ -126,10 +126,10 @@ describe("limits", () => {
         ),
       ).toBe(size === 6 ? "published" : "tooLarge");
     client.connection.receive("{}");
-    client.connection.receive(`["later",5]`);
+    client.connection.receive(`["later",99]`);
     client.connection.receive("[1]");
     expect(client.closedWith).toBeUndefined();
-    expect(client.answer(5)).toMatchObject({ error: ["badRequest", expect.anything(), false, 0] });
+    expect(client.answer(99)).toMatchObject({ error: ["badRequest", expect.anything(), false, 0] });
     expect(client.answer(0)).toMatchObject({ error: ["badRequest", expect.anything(), false, 0] });
     client.connection.receive("nonsense");
     expect(client.closedWith?.code).toBe(4000);
