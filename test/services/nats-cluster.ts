@@ -1,6 +1,5 @@
 /** Three nats-servers that are one cluster with JetStream; each may be stopped, killed and started again on the same port with the same data. */
 import { join } from "node:path";
-import { connect } from "@nats-io/transport-node";
 import {
   freePort,
   probeTcp,
@@ -11,18 +10,28 @@ import {
   type ServerProcess,
 } from "./process.ts";
 
+/** What a server's monitor says of JetStream (`/jsz`), as far as it is looked at. */
+interface JetStreamState {
+  readonly meta_cluster?: { readonly leader?: string; readonly cluster_size: number };
+  readonly account_details?: readonly {
+    readonly stream_detail?: readonly { readonly name: string; readonly cluster?: { readonly leader?: string } }[];
+  }[];
+}
+
 export class NatsServer {
   readonly port: number;
+  readonly #monitor: number;
   readonly name: string;
   readonly #program: string;
   readonly #args: readonly string[];
   #process: ServerProcess | undefined;
 
-  constructor(program: string, name: string, port: number, args: readonly string[]) {
+  constructor(program: string, name: string, port: number, monitor: number, args: readonly string[]) {
     this.port = port;
+    this.#monitor = monitor;
     this.name = name;
     this.#program = program;
-    this.#args = ["-a", "127.0.0.1", "-p", `${port}`, "-n", name, ...args];
+    this.#args = ["-a", "127.0.0.1", "-p", `${port}`, "-m", `${monitor}`, "-n", name, ...args];
   }
 
   async start(): Promise<void> {
@@ -35,11 +44,10 @@ export class NatsServer {
   signal(signal: NodeJS.Signals): void {
     this.#process?.child.kill(signal);
   }
-}
-
-interface JetStreamAnswer {
-  readonly error?: unknown;
-  readonly cluster?: { readonly leader?: string };
+  async jetstream(): Promise<JetStreamState> {
+    const answer = await fetch(`http://127.0.0.1:${this.#monitor}/jsz?accounts=true&streams=true`);
+    return (await answer.json()) as JetStreamState;
+  }
 }
 
 export class NatsCluster {
@@ -63,7 +71,8 @@ export class NatsCluster {
       const cluster = ["--cluster_name", "zuruf", "--cluster", `nats://127.0.0.1:${route}`];
       const others = routes.map((port) => `nats://127.0.0.1:${port}`).join(",");
       const data = ["-js", "-sd", join(folder, name)];
-      servers.push(new NatsServer(program, name, await freePort(), [...cluster, "--routes", others, ...data]));
+      const [port, monitor] = [await freePort(), await freePort()];
+      servers.push(new NatsServer(program, name, port, monitor, [...cluster, "--routes", others, ...data]));
     }
     const cluster = new NatsCluster(servers, folder);
     try {
@@ -76,37 +85,26 @@ export class NatsCluster {
     }
   }
 
-  /** The servers have found each other when they can keep something three times. */
+  /** JetStream has a leader who knows three servers. */
   async #elected(): Promise<void> {
     const end = Date.now() + 30_000;
     for (;;) {
-      const made = await this.ask("STREAM.CREATE.probe", { name: "probe", subjects: ["probe"], num_replicas: 3 });
-      if (made.error === undefined) break;
-      if (Date.now() > end) throw new Error(`the cluster is not ready: ${JSON.stringify(made.error)}`);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    await this.ask("STREAM.DELETE.probe");
-  }
-
-  /** Asks JetStream as an operator does, at a server that runs; an answer that does not come within a second is an error, too. */
-  async ask(what: string, body: object = {}): Promise<JetStreamAnswer> {
-    const connection = await connect({ servers: this.servers.map(({ port }) => `127.0.0.1:${port}`) });
-    try {
-      const answer = await connection.request(`$JS.API.${what}`, JSON.stringify(body), { timeout: 1000 });
-      return answer.json();
-    } catch (error) {
-      return { error };
-    } finally {
-      await connection.close();
+      const states = await Promise.all(this.servers.map((server) => server.jetstream()));
+      const sizes = states.map(({ meta_cluster: meta }) => (meta?.leader === undefined ? 0 : meta.cluster_size));
+      if (sizes.every((size) => size === 3)) return;
+      if (Date.now() > end) throw new Error(`the cluster is not ready: ${JSON.stringify(states)}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
 
-  /** The server that leads a stream. */
+  /** The server that leads a stream, as that one says itself. */
   async leader(stream: string): Promise<NatsServer> {
-    const { cluster } = await this.ask(`STREAM.INFO.${stream}`);
-    const found = this.servers.find(({ name }) => name === cluster?.leader);
-    if (found === undefined) throw new Error(`the stream ${stream} has no leader`);
-    return found;
+    for (const server of this.servers) {
+      const { account_details: accounts = [] } = await server.jetstream();
+      const streams = accounts.flatMap(({ stream_detail: details = [] }) => details);
+      if (streams.some(({ name, cluster }) => name === stream && cluster?.leader === server.name)) return server;
+    }
+    throw new Error(`the stream ${stream} has no leader`);
   }
 
   async dispose(): Promise<void> {

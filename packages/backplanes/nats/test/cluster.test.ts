@@ -4,7 +4,7 @@ import { backplaneContract } from "@zuruf/hub/testing";
 import { Member } from "../../../../test/brokers/member.ts";
 import { NatsCluster } from "../../../../test/services/nats-cluster.ts";
 import { programs } from "../../../../test/services/programs.ts";
-import { nats } from "../src/index.ts";
+import { nats, type NatsOptions } from "../src/index.ts";
 
 const program = programs.nats.find();
 const full = process.env["ZURUF_TEST_FULL"] !== undefined;
@@ -18,9 +18,9 @@ describe.skipIf(program === undefined)("nats, a cluster of three", () => {
   });
   afterAll(() => cluster.dispose());
   /** An instance at one of the servers; at any, without a number. */
-  const join = async (prefix: string, server?: number): Promise<Member> => {
+  const join = async (prefix: string, server?: number, options: NatsOptions = {}): Promise<Member> => {
     const at = server === undefined ? cluster.url : `nats://127.0.0.1:${cluster.servers[server]?.port ?? 0}`;
-    return Member.start(nats(at, { prefix }), `${prefix}-${server ?? "any"}`);
+    return Member.start(nats(at, { prefix, ...options }), `${prefix}-${server ?? "any"}`);
   };
 
   // Half a minute: with the other long tests.
@@ -49,6 +49,20 @@ describe.skipIf(program === undefined)("nats, a cluster of three", () => {
     }
     await Promise.all(members.map(({ backplane }) => backplane.close()));
   });
+
+  test.each([{}, { replicas: 1 }])(
+    "the server to which an instance comes is no life of the store: %o",
+    async (history) => {
+      const prefix = `lives-${Object.keys(history).length}`;
+      const epochs = new Set<string | undefined>();
+      for (const server of [0, 1, 2, 0]) {
+        const member = await join(prefix, server, { history });
+        epochs.add((await member.publish("c", "x"))?.epoch);
+        await member.backplane.close();
+      }
+      expect(epochs.size).toBe(1);
+    },
+  );
 
   test("what was just published is read back at once, by whichever server", { timeout: 60_000 }, async () => {
     const members = [await join("read", 0), await join("read", 1), await join("read", 2)];
