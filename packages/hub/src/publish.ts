@@ -220,7 +220,9 @@ export class Lane {
     this.#flying--;
     this.#connection.end();
     this.#connection.core.counters.published++;
-    this.#connection.answer({ type: "published", id, ...(position && { position: toWire(position) }) });
+    this.#connection.answer(
+      position === undefined ? { type: "published", id } : { type: "published", id, position: toWire(position) },
+    );
   }
 
   #notStored(job: Job, error: unknown, line: Line | undefined): void {
