@@ -2,6 +2,8 @@
  * A block is what one commit appended to one channel: the length of each publication (four bytes, the highest first) before its bytes.
  * Rows are what PostgreSQL spends its time on, and this makes them as few as there are channels, however many publications go together.
  */
+
+/** Bytes of a block. */
 export function lengthOf(publications: readonly { readonly data: Uint8Array }[]): number {
   return publications.reduce((sum, { data }) => sum + 4 + data.byteLength, 0);
 }

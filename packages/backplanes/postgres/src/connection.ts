@@ -133,6 +133,8 @@ export class Connection {
   async close(): Promise<void> {
     if (this.#over) return;
     this.#over = true;
+    // The driver ends a connection at once, also while it waits for an answer.
+    await this.#last;
     await this.#client.end();
   }
 }

@@ -286,6 +286,27 @@ describe.skipIf(bin === undefined).concurrent("postgres, in use", () => {
     expect(b.texts("c")).toEqual(["one", "zero", "two"]);
   });
 
+  test("whoever publishes while it closes knows what became of it", async ({ onTestFinished: ends }) => {
+    const server = await start(ends);
+    const a = await join(server.url, "a", ends);
+    const client = await connect(server.url, ends);
+    // The first ones wait for this lock when it closes.
+    await a.publish("c", "0");
+    await client.query("begin; lock zuruf.head");
+    const under = a.publish("c", "1");
+    const waits = async (): Promise<boolean> => {
+      const sql = "select from pg_stat_activity where wait_event_type = 'Lock' and application_name like 'zuruf:%'";
+      return (await client.query(sql)).rowCount !== 0;
+    };
+    while (!(await waits())) await new Promise((resolve) => setTimeout(resolve, 10));
+    const late = a.publish("c", "2").catch((error: unknown) => error);
+    const closed = a.backplane.close();
+    await client.query("commit");
+    await closed;
+    expect(await under).toMatchObject({ offset: 2 });
+    expect(await late).toMatchObject({ code: "notStored" });
+  });
+
   test("a publication whose hint got lost is found by polling", async ({ onTestFinished: ends }) => {
     const server = await start(ends);
     const b = await join(server.url, "b", ends);
