@@ -1,4 +1,4 @@
-/** Three nats-servers that are one cluster with JetStream; each may be stopped, killed and started again on the same port with the same data. */
+/** Several nats-servers that are one cluster with JetStream; each may be stopped, killed and started again on the same port with the same data. */
 import { join } from "node:path";
 import {
   freePort,
@@ -62,9 +62,9 @@ export class NatsCluster {
     this.#folder = folder;
   }
 
-  static async start(program: string): Promise<NatsCluster> {
+  static async start(program: string, size = 3): Promise<NatsCluster> {
     const folder = await temporaryFolder("nats-cluster");
-    const routes = [await freePort(), await freePort(), await freePort()];
+    const routes = await Promise.all(Array.from({ length: size }, freePort));
     const servers: NatsServer[] = [];
     for (const [i, route] of routes.entries()) {
       const name = `n${i + 1}`;
@@ -85,13 +85,13 @@ export class NatsCluster {
     }
   }
 
-  /** JetStream has a leader who knows three servers. */
+  /** JetStream has a leader who knows all servers. */
   async #elected(): Promise<void> {
     const end = Date.now() + 30_000;
     for (;;) {
       const states = await Promise.all(this.servers.map((server) => server.jetstream()));
       const sizes = states.map(({ meta_cluster: meta }) => (meta?.leader === undefined ? 0 : meta.cluster_size));
-      if (sizes.every((size) => size === 3)) return;
+      if (sizes.every((size) => size === this.servers.length)) return;
       if (Date.now() > end) throw new Error(`the cluster is not ready: ${JSON.stringify(states)}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }

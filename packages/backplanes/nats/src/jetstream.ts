@@ -29,6 +29,8 @@ const keyWindow = 5 * 60_000;
 const shortest = 7 * 86_400_000;
 /** Milliseconds after which a question that a cluster did not answer is asked again: while it elects a leader, nobody does. */
 const askAgainAfter = 1000;
+/** Of the deadline, for which a cluster that is not ready is asked again: then there is time to say why. */
+const openingPart = 0.7;
 /** Milliseconds for which a replica may have been silent to its leader, who hears from it every second. */
 const replicaWithin = 3000;
 /** Milliseconds after which a new server has to know the others. */
@@ -90,6 +92,7 @@ export class JetStream {
   readonly #deadlines: Deadlines;
   readonly #soon = new Deadlines(askAgainAfter);
   readonly #confirming = new Shared(() => this.#confirm());
+  #settledBy = 0;
   #clustered = false;
   #replicas = 1;
   #maxAge = 0;
@@ -117,6 +120,7 @@ export class JetStream {
 
   /** The stream, made when there is none; throws `unusable` with one line when it is of no use. */
   async open(): Promise<StreamState> {
+    this.#settledBy = performance.now() + this.#deadlines.ms * openingPart;
     const account = await this.#settled("INFO").catch((error: unknown) => {
       if (error instanceof JetStreamError && (error.code === 503 || codes.off.some((code) => code === error.code)))
         throw this.#unusable(
@@ -128,8 +132,9 @@ export class JetStream {
     const { name } = this.#stream;
     let answer = await this.#find();
     while (!readState(answer).quorum) {
+      if (!this.#session.live || performance.now() > this.#settledBy)
+        throw new JetStreamError(0, "fewer than half of the stream's servers are there");
       await delay(pause);
-      if (!this.#session.live) throw new JetStreamError(0, "fewer than half of the stream's servers are there");
       answer = await this.#settled(`STREAM.INFO.${name}`);
     }
     const problem = this.#misfit(record(answer["config"]));
@@ -158,8 +163,9 @@ export class JetStream {
     } catch (error) {
       // Another instance may have made it meanwhile.
       if (!(error instanceof JetStreamError)) throw error;
+      const { num_replicas: copies } = this.#wanted();
       if (error.code !== codes.nameInUse)
-        throw this.#unusable(`the stream ${name} cannot be created: ${error.message}`);
+        throw this.#unusable(`the stream ${name} cannot be created with history.replicas ${copies}: ${error.message}`);
       return this.#settled(`STREAM.INFO.${name}`);
     }
   }
@@ -196,7 +202,7 @@ export class JetStream {
     }
   }
 
-  #wanted(): Record<string, unknown> {
+  #wanted(): Readonly<Record<string, unknown>> & { readonly num_replicas: number } {
     const stream = this.#stream;
     return {
       name: stream.name,
@@ -357,16 +363,15 @@ export class JetStream {
 
   /** As `#api`, for what may be asked twice: asked again while the cluster has no leader, or too few servers yet. */
   async #settled(what: string, body?: unknown): Promise<Record<string, unknown>> {
-    const end = performance.now() + this.#deadlines.ms;
     for (;;) {
       try {
         return await this.#api(what, body, this.#soon);
       } catch (error) {
-        const unready =
-          error instanceof JetStreamError
-            ? codes.unready.some((code) => code === error.code)
-            : error instanceof TimeoutError;
-        if (!unready || !this.#session.live || performance.now() > end) throw error;
+        const silent = error instanceof TimeoutError;
+        const unready = error instanceof JetStreamError && codes.unready.some((code) => code === error.code);
+        if (!(silent || unready)) throw error;
+        if (!this.#session.live || performance.now() > this.#settledBy)
+          throw silent ? new JetStreamError(0, "JetStream does not answer: its cluster has no leader") : error;
         await delay(pause);
       }
     }

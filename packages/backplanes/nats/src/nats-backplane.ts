@@ -233,7 +233,9 @@ export class NatsBackplane implements Backplane {
   }
 
   #limit<T>(answer: Promise<T>, code: BackplaneErrorCode): Promise<T> {
-    const late = (): Error => new BackplaneError(code, `NATS did not answer within ${this.#deadlines.ms} ms`);
+    const { ms } = this.#deadlines;
+    const late = (): Error =>
+      new BackplaneError(code, `NATS at ${this.#settings.where} did not answer within ${ms} ms`);
     return this.#told(this.#deadlines.limit(answer, late), code);
   }
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BackplaneError } from "@zuruf/hub";
 import { backplaneContract } from "@zuruf/hub/testing";
 import { Member } from "../../../../test/brokers/member.ts";
+import { refusals } from "../../../../test/brokers/refusal.ts";
 import { NatsCluster } from "../../../../test/services/nats-cluster.ts";
 import { programs } from "../../../../test/services/programs.ts";
 import { nats, type NatsOptions } from "../src/index.ts";
@@ -143,6 +144,38 @@ describe.skipIf(program === undefined)("nats, a cluster of three", () => {
       expect(last?.epoch).toBe(first?.epoch);
       expect(await a.after("c", first?.epoch ?? "", first?.offset ?? 0)).toEqual([...texts, "last"]);
       await c.until("delivery", () => c.texts("c").includes("last"));
+    },
+  );
+});
+
+// Waits for a cluster that does not come: with the other long tests.
+describe.skipIf(program === undefined || !full)("nats, a cluster of two", () => {
+  test(
+    "too few servers for three replicas are one line; two are enough for two",
+    { timeout: 60_000 },
+    async ({ onTestFinished }) => {
+      const cluster = await NatsCluster.start(program ?? "", 2);
+      onTestFinished(() => cluster.dispose());
+      expect(await refusals(nats(cluster.url), cluster.url)).toEqual({
+        code: "unusable",
+        line: expect.stringMatching(
+          /^NATS at .*: the stream zuruf cannot be created with history\.replicas 3: .*peers.*$/,
+        ) as unknown,
+      });
+      const member = await Member.start(nats(cluster.url, { history: { replicas: 2 } }), "a");
+      const position = await member.publish("c", "x");
+      expect((await member.backplane.heads(["c"])).get("c")).toEqual(position);
+      // Without its other server, the one that is left keeps nothing, and says so.
+      const leader = await cluster.leader("zuruf");
+      await cluster.servers.find((server) => server !== leader)?.stop("SIGKILL");
+      await member.until("down", () => !member.isUp, 8000);
+      await member.backplane.close();
+      expect(await refusals(nats(cluster.url), cluster.url)).toMatchObject({
+        code: "unavailable",
+        line: expect.stringMatching(
+          /^NATS at .*: (JetStream does not answer: its cluster has no leader|fewer than half .*)$/,
+        ) as unknown,
+      });
     },
   );
 });
