@@ -80,7 +80,7 @@ export class Fetcher {
   appended(channel: string, items: readonly Item[]): void {
     const interest = this.#interest.get(channel);
     const [first, last] = [items[0]?.offset ?? 0, items.at(-1)?.offset ?? 0];
-    if (interest?.after === undefined || interest.after !== first - 1) return this.#reached(channel, last);
+    if (interest?.after === undefined || interest.after !== first - 1) return this.reached(channel, last);
     interest.after = last;
     for (const item of items) this.#sink.publication(channel, item);
   }
@@ -94,7 +94,7 @@ export class Fetcher {
       if (instance !== encodeURIComponent(this.#instance))
         for (const word of heads) {
           const equals = word.indexOf("=");
-          this.#reached(word.slice(equals + 1), readOffset(word.slice(0, Math.max(0, equals))));
+          this.reached(word.slice(equals + 1), readOffset(word.slice(0, Math.max(0, equals))));
         }
     } else if (kind === "relay") {
       const [batch = "", ...channels] = words;
@@ -122,10 +122,11 @@ export class Fetcher {
       join ${this.#schema}.head h on h.channel = w.channel and h.head > w.known`;
     const rows = await connection.query(sql, [channels, known]);
     if (connection !== this.#connection) return;
-    for (const [channel, head] of rows) this.#reached(channel ?? "", readOffset(head ?? ""));
+    for (const [channel, head] of rows) this.reached(channel ?? "", readOffset(head ?? ""));
   }
 
-  #reached(channel: string, head: number | undefined): void {
+  /** The log of this channel is said to go on to here. */
+  reached(channel: string, head: number | undefined): void {
     const interest = this.#interest.get(channel);
     if (interest === undefined || head === undefined) return;
     interest.head = Math.max(interest.head, head);

@@ -16,7 +16,7 @@ export class Keeper {
   readonly #settings: Settings;
   readonly #session: () => Session | undefined;
   readonly #poll: () => Promise<void>;
-  readonly #announce: (channel: string, head: number) => void;
+  readonly #moved: (channel: string, head: number) => void;
   readonly #grown = new Set<string>();
   #closed = false;
   #timers = new Set<NodeJS.Timeout>();
@@ -26,10 +26,10 @@ export class Keeper {
     settings: Settings,
     session: () => Session | undefined,
     poll: () => Promise<void>,
-    announce: (channel: string, head: number) => void,
+    moved: (channel: string, head: number) => void,
   ) {
     this.#settings = settings;
-    this.#announce = announce;
+    this.#moved = moved;
     this.#poll = poll;
     this.#session = session;
   }
@@ -72,7 +72,7 @@ export class Keeper {
         const [head = "0"] = word.split("=", 1);
         const channel = word.slice(head.length + 1);
         this.grown(channel);
-        this.#announce(channel, Number(head));
+        this.#moved(channel, Number(head));
       }
       if (Number(count) < rowsAtOnce || this.#closed) return;
     }

@@ -59,7 +59,10 @@ export class PostgresBackplane implements Backplane {
       this.#settings,
       () => this.#session,
       async () => this.#fetcher?.poll(),
-      (channel, head) => this.#announcer?.head(channel, head),
+      (channel, head) => {
+        this.#announcer?.head(channel, head);
+        this.#fetcher?.reached(channel, head);
+      },
     );
     this.#writer = new Writer(this.#settings, this.#deadlines, () => this.#session, {
       appended: (channel, items) => {
