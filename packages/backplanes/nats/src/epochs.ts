@@ -44,12 +44,14 @@ export class Epochs {
     const incarnation = serverId === undefined ? opened.created : `${opened.created}/${serverId}`;
     for (let attempt = 0; attempt < attempts; attempt++) {
       const last = await jetstream.last(this.#subject);
-      const found = last === undefined ? undefined : read(last.data);
+      // Seen with NATS 2.9: a new leader of the same stream does not find this one message. Whoever knows it writes it again.
+      const kept = last === undefined && this.#known.incarnation === incarnation ? this.#known : undefined;
+      const found = last === undefined ? kept : read(last.data);
       const fresh = found?.incarnation === incarnation;
       if (found !== undefined) this.#known = found;
       // It must not grow old and go while somebody needs it.
       const old = opened.maxAge > 0 && last !== undefined && Date.now() - last.time > opened.maxAge / 4;
-      if (fresh && !old) return;
+      if (fresh && !old && kept === undefined) return;
       // Read on this connection, so after whatever the store forgot.
       const { lastSeq } = await jetstream.state();
       const link = { epoch: randomBytes(8).toString("base64url"), first: found === undefined ? 0 : lastSeq + 1 };

@@ -108,7 +108,7 @@ describe.skipIf(program === undefined)("nats, a cluster of three", () => {
             }
           }
           // Of 10,000 that the channel keeps, none goes within the test.
-          await new Promise((resolve) => setTimeout(resolve, 25));
+          await new Promise((resolve) => setTimeout(resolve, 10));
         }
       });
       const more = async (): Promise<void> => {
