@@ -10,23 +10,30 @@ const space = 0x20;
 /** Digits and spaces before the data, of as many publications as go together: more is no block. */
 const mostHeader = 4096;
 
-export function writeBlock(all: readonly Uint8Array[]): Buffer {
-  const [only] = all;
-  const header = `${all.length === 1 && only !== undefined ? only.byteLength : all.map((data) => data.byteLength).join(" ")}\n`;
-  return writeAfter(header, all);
+interface Sized {
+  readonly data: Uint8Array;
+}
+
+export function writeBlock(publications: readonly Sized[]): Buffer {
+  return writeAfter("", publications);
 }
 
 /** What `readAnnouncement` reads, for publications without history. */
 export function writeLive(data: Uint8Array): Buffer {
-  return writeAfter(`0  ${data.byteLength}\n`, [data]);
+  return writeAfter("0  ", [{ data }]);
 }
 
-function writeAfter(header: string, all: readonly Uint8Array[]): Buffer {
-  let length = header.length;
-  for (const data of all) length += data.byteLength;
-  const block = Buffer.allocUnsafe(length);
+function writeAfter(prefix: string, publications: readonly Sized[]): Buffer {
+  let header = prefix;
+  let bytes = 0;
+  for (const { data } of publications) {
+    header += `${header === prefix ? "" : " "}${data.byteLength}`;
+    bytes += data.byteLength;
+  }
+  header += "\n";
+  const block = Buffer.allocUnsafe(header.length + bytes);
   let end = block.write(header, 0, "latin1");
-  for (const data of all) {
+  for (const { data } of publications) {
     block.set(data, end);
     end += data.byteLength;
   }

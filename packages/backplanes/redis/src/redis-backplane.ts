@@ -10,20 +10,12 @@ import {
   type Position,
   type PublishOptions,
 } from "@zuruf/hub";
-import {
-  Deadlines,
-  endOf,
-  follows,
-  Gatherer,
-  misfit,
-  readControl,
-  writeControl,
-  type Gathered,
-} from "@zuruf/hub/store";
+import { Deadlines, endOf, follows, Gatherer, misfit, readControl, writeControl } from "@zuruf/hub/store";
+import { Appender, refusalOf, type Batch } from "./appender.ts";
 import { readAnnouncement, writeBlock, writeLive } from "./block.ts";
 import { loadDriver, type Driver } from "./driver.ts";
 import { explain, isUnsent, readRefusal } from "./failures.ts";
-import { malformed, readPage, readPosition, readPositions } from "./page.ts";
+import { malformed, readPage, readPosition } from "./page.ts";
 import { Names } from "./names.ts";
 import { printAddress, readSettings, readTarget, type RedisOptions, type Settings, type Target } from "./options.ts";
 import { announceOnce, append, heads, page, probe, type Script } from "./scripts.ts";
@@ -43,6 +35,8 @@ interface CallOptions {
   readonly binary?: boolean;
   /** Milliseconds; default: the deadline of all calls. */
   readonly within?: number;
+  /** What the answer says that Redis refused, in the words of its errors. */
+  readonly refused?: (answer: unknown) => string | undefined;
 }
 
 export class RedisBackplane implements Backplane {
@@ -62,8 +56,12 @@ export class RedisBackplane implements Backplane {
     this.#settings = readSettings(options);
     this.#names = new Names(this.#settings.prefix);
     this.#deadlines = new Deadlines(this.#settings.deadline);
+    const appender = new Appender(
+      (batches, within) => this.#append(batches, within),
+      () => this.#servers?.cluster === true,
+    );
     this.#gatherer = new Gatherer({
-      send: (channel, batch, within) => this.#append(channel, batch, within),
+      send: (channel, batch, within) => appender.append(channel, batch, within),
       most,
       mostBytes,
       deadline: this.#settings.deadline,
@@ -136,36 +134,33 @@ export class RedisBackplane implements Backplane {
     return undefined;
   }
 
-  async #append(channel: string, batch: readonly Gathered[], within: number): Promise<Position[]> {
+  #append(batches: readonly Batch[], within: number): Promise<unknown> {
     const names = this.#names;
-    const retention = batch[0]?.options.retention;
-    if (retention === undefined) return [];
-    const { size, ttl, bytes } = retention;
-    const block = writeBlock(batch.map(({ data }) => data));
-    const keys = [names.log(channel), names.meta(channel), names.keys(channel, 0), names.keys(channel, 1)];
-    const idempotencyKeys = batch.some(({ options }) => options.key !== undefined)
-      ? batch.map(({ options }) => (options.key === undefined ? "" : shorten(options.key)))
-      : [];
-    const answer = await this.#run(
+    const keys: string[] = [];
+    const args: (string | Buffer)[] = [];
+    for (const { channel, publications, retention, bytes } of batches) {
+      keys.push(names.log(channel), names.meta(channel), names.keys(channel, 0), names.keys(channel, 1));
+      const keyed = publications.some(({ options }) => options.key !== undefined);
+      args.push(
+        writeBlock(publications),
+        `${publications.length}`,
+        `${bytes}`,
+        names.announcements(channel),
+        `${retention.size}`,
+        `${Math.ceil(retention.ttl)}`,
+        `${retention.bytes}`,
+        `${keyed ? publications.length : 0}`,
+      );
+      if (keyed)
+        for (const { options } of publications) args.push(options.key === undefined ? "" : shorten(options.key));
+    }
+    return this.#run(
       append,
       keys,
-      (server) => [
-        block,
-        `${batch.length}`,
-        `${batch.reduce((sum, { data }) => sum + data.byteLength, 0)}`,
-        names.announcements(channel),
-        `${size}`,
-        `${Math.ceil(ttl)}`,
-        `${bytes}`,
-        server.info.runId,
-        freshEpoch(),
-        `${this.#settings.keyWindow}`,
-        ...idempotencyKeys,
-      ],
+      (server) => [server.info.runId, freshEpoch(), `${this.#settings.keyWindow}`, ...args],
       "unknown",
-      { within },
+      { within, refused: refusalOf },
     );
-    return readPositions(answer, batch.length);
   }
 
   async heads(channels: readonly string[]): Promise<Map<string, Position>> {
@@ -269,12 +264,12 @@ export class RedisBackplane implements Backplane {
     key: string,
     command: (string | Buffer)[] | ((server: RedisServer, whole: boolean) => (string | Buffer)[]),
     late: BackplaneErrorCode,
-    { binary = false, within }: CallOptions = {},
+    how: CallOptions = {},
   ): Promise<unknown> {
     const surely = late === "unknown" ? "notStored" : "unavailable";
     const servers = this.#connected();
     const state = { over: false };
-    const limited = this.#limit(this.#attempts(servers, key, command, surely, late, binary, state), late, within);
+    const limited = this.#limit(this.#attempts(servers, key, command, surely, late, how, state), late, how.within);
     return limited.finally(() => {
       state.over = true;
     });
@@ -286,7 +281,7 @@ export class RedisBackplane implements Backplane {
     command: (string | Buffer)[] | ((server: RedisServer, whole: boolean) => (string | Buffer)[]),
     surely: BackplaneErrorCode,
     late: BackplaneErrorCode,
-    binary: boolean,
+    { binary = false, refused }: CallOptions,
     state: { readonly over: boolean },
   ): Promise<unknown> {
     const options = binary ? { typeMapping: { [this.#driver?.RESP_TYPES.BLOB_STRING ?? 36]: Buffer } } : undefined;
@@ -298,6 +293,8 @@ export class RedisBackplane implements Backplane {
       try {
         const asking = asked === undefined ? undefined : server.commands.sendCommand(["ASKING"]);
         const [answer] = await Promise.all([server.commands.sendCommand<unknown>(args, options), asking]);
+        const reason = refused?.(answer);
+        if (reason !== undefined) throw new Error(reason);
         return answer;
       } catch (error) {
         asked = undefined;

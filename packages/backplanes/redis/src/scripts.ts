@@ -14,9 +14,9 @@ function script(source: string): Script {
 }
 
 /**
- * Appends a block of publications (see block.ts) and announces it. KEYS: log, meta, both hashes of idempotency keys.
- * ARGV: block, how many it holds, their bytes, Pub/Sub channel, size, ttl, bytes, run id, fresh epoch, key window; then, where any has a key, the key of each (empty: none).
- * Returns `epoch offset` of the first; or of each, as a list, when some had been published before.
+ * Appends a block of publications (see block.ts) to each of some channels, and announces it. KEYS: log, meta and both hashes of idempotency keys of each.
+ * ARGV: run id, fresh epoch, key window; then of each channel: block, how many it holds, their bytes, Pub/Sub channel, size, ttl, bytes, how many keys follow (none, or one for each; empty: none), and they.
+ * Returns for each `epoch offset` of its first publication; or of all, as a list, when some had been published before; or `!` and why nothing of it is stored.
  *
  * - Numbers are printed with %d: Lua's own would round from 10^14 on.
  * - What costs the same for many publications as for one is what makes them cheap together: one entry, one announcement.
@@ -26,131 +26,144 @@ function script(source: string): Script {
  * - Keys get twice the life that they need and are touched when a quarter of it is over, so that most appends need no PEXPIRE.
  */
 export const append: Script = script(`
-local log, meta = KEYS[1], KEYS[2]
-local block, count, length = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local size, ttl, bytes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local run, fresh, window = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function str(number) return string.format('%d', number) end
-local m = redis.call('HMGET', meta, 'head', 'chain', 'run', 'oldest', 'sum', 'ttl', 'touched', 'turned', 'side')
-local head, chain, oldest = tonumber(m[1]) or 0, m[2], tonumber(m[4])
-local changes = {}
-local function set(field, value) changes[#changes + 1] = field; changes[#changes + 1] = value end
 
--- Of those published before: their positions. What is left is appended.
-local known, repeated, keys, turns = {}, false, nil, false
-if ARGV[11] then
-  local side, hashes = m[9], {}
-  turns = not side or now - tonumber(m[8]) >= tonumber(ARGV[10])
-  if turns then
-    -- The older hash is forgotten and used again.
-    if side then hashes = { KEYS[3 + side] } end
-    side = side == '0' and 1 or 0
-    keys = KEYS[3 + side]
-    redis.call('UNLINK', keys)
-    set('side', side) set('turned', str(now))
-  else
-    keys = KEYS[3 + side]
-    hashes = { keys, KEYS[4 - side] }
-  end
-  for _, hash in ipairs(hashes) do
-    for n, position in ipairs(redis.call('HMGET', hash, unpack(ARGV, 11))) do
-      if position and ARGV[10 + n] ~= '' then known[n] = position; repeated = true end
+local function append(k, a)
+  local log, meta = KEYS[k], KEYS[k + 1]
+  local block, count, length = ARGV[a], tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
+  local size, ttl, bytes, keyed = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5]), tonumber(ARGV[a + 6]), tonumber(ARGV[a + 7])
+  local m = redis.call('HMGET', meta, 'head', 'chain', 'run', 'oldest', 'sum', 'ttl', 'touched', 'turned', 'side')
+  local head, chain, oldest = tonumber(m[1]) or 0, m[2], tonumber(m[4])
+  local changes = {}
+  local function set(field, value) changes[#changes + 1] = field; changes[#changes + 1] = value end
+
+  -- Of those published before: their positions. What is left is appended.
+  local known, repeated, keys, turns = {}, false, nil, false
+  if keyed > 0 then
+    local side, hashes = m[9], {}
+    turns = not side or now - tonumber(m[8]) >= window
+    if turns then
+      -- The older hash is forgotten and used again.
+      if side then hashes = { KEYS[k + 2 + side] } end
+      side = side == '0' and 1 or 0
+      keys = KEYS[k + 2 + side]
+      redis.call('UNLINK', keys)
+      set('side', side) set('turned', str(now))
+    else
+      keys = KEYS[k + 2 + side]
+      hashes = { keys, KEYS[k + 3 - side] }
+    end
+    for _, hash in ipairs(hashes) do
+      for n, position in ipairs(redis.call('HMGET', hash, unpack(ARGV, a + 8, a + 7 + keyed))) do
+        if position and ARGV[a + 7 + n] ~= '' then known[n] = position; repeated = true end
+      end
     end
   end
-end
-if repeated then
-  local lengths, parts, n, at = {}, {}, 0, string.find(block, '\\n', 1, true) + 1
-  for size in string.gmatch(string.sub(block, 1, at - 2), '%d+') do
-    n = n + 1
-    if not known[n] then
-      lengths[#lengths + 1] = size
-      parts[#parts + 1] = string.sub(block, at, at + tonumber(size) - 1)
+  if repeated then
+    local lengths, parts, n, at = {}, {}, 0, string.find(block, '\\n', 1, true) + 1
+    for size in string.gmatch(string.sub(block, 1, at - 2), '%d+') do
+      n = n + 1
+      if not known[n] then
+        lengths[#lengths + 1] = size
+        parts[#parts + 1] = string.sub(block, at, at + tonumber(size) - 1)
+      end
+      at = at + tonumber(size)
     end
-    at = at + tonumber(size)
+    count, parts = #parts, table.concat(parts)
+    length, block = #parts, table.concat(lengths, ' ') .. '\\n' .. parts
   end
-  count, parts = #parts, table.concat(parts)
-  length, block = #parts, table.concat(lengths, ' ') .. '\\n' .. parts
-end
-if count == 0 then
-  if #changes > 0 then redis.call('HSET', meta, unpack(changes)) end
-  return known
-end
+  if count == 0 then
+    if #changes > 0 then redis.call('HSET', meta, unpack(changes)) end
+    return known
+  end
 
-local last, sum = str(head + count), tonumber(m[5]) or 0
-if not chain then
-  redis.call('DEL', log)
-  chain = ARGV[9] .. ':0'
-  set('chain', chain) set('run', ARGV[8])
-elseif m[3] ~= ARGV[8] then
-  local links, entry, kept = {}, redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1], head + 1
-  if entry then
-    local _, many = string.gsub(string.match(entry[2][2], '^[%d ]+'), '%d+', '')
-    kept = tonumber(string.match(entry[1], '^%d+')) - many + 1
+  local last, sum = str(head + count), tonumber(m[5]) or 0
+  if not chain then
+    redis.call('DEL', log)
+    chain = fresh .. ':0'
+    set('chain', chain) set('run', run)
+  elseif m[3] ~= run then
+    local links, entry, kept = {}, redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1], head + 1
+    if entry then
+      local _, many = string.gsub(string.match(entry[2][2], '^[%d ]+'), '%d+', '')
+      kept = tonumber(string.match(entry[1], '^%d+')) - many + 1
+    end
+    for link in string.gmatch(chain .. ' ' .. fresh .. ':' .. str(head + 1), '%S+') do
+      if tonumber(string.match(link, ':(%d+)$')) < kept then links = {} end
+      links[#links + 1] = link
+    end
+    chain = table.concat(links, ' ')
+    set('chain', chain) set('run', run)
   end
-  for link in string.gmatch(chain .. ' ' .. ARGV[9] .. ':' .. str(head + 1), '%S+') do
-    if tonumber(string.match(link, ':(%d+)$')) < kept then links = {} end
-    links[#links + 1] = link
-  end
-  chain = table.concat(links, ' ')
-  set('chain', chain) set('run', ARGV[8])
-end
-local epoch = string.match(chain, '(%S+):%d+$')
-redis.call('XADD', log, last .. '-' .. str(now), 'd', block, 'c', str(sum))
-sum = sum + length
-set('head', last) set('sum', str(sum))
+  local epoch = string.match(chain, '(%S+):%d+$')
+  redis.call('XADD', log, last .. '-' .. str(now), 'd', block, 'c', str(sum))
+  sum = sum + length
+  set('head', last) set('sum', str(sum))
 
-local step = math.max(1, math.floor(size / 8))
-if math.floor(head / step) < math.floor((head + count) / step) then
-  redis.call('XTRIM', log, 'MINID', '=', str(math.max(0, head + count - size + 1)))
-end
-if not oldest then
-  set('oldest', str(now))
-elseif now - oldest > ttl then
-  local from, before = nil, now - ttl
-  for _, entry in ipairs(redis.call('XRANGE', log, '-', '+', 'COUNT', 16)) do
-    from = entry[1]
-    if tonumber(string.match(from, '%d+$')) >= before then break end
+  local step = math.max(1, math.floor(size / 8))
+  if math.floor(head / step) < math.floor((head + count) / step) then
+    redis.call('XTRIM', log, 'MINID', '=', str(math.max(0, head + count - size + 1)))
   end
-  redis.call('XTRIM', log, 'MINID', '=', from)
-  set('oldest', string.match(from, '%d+$'))
-end
-if bytes > 0 then
-  while true do
-    local entry = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
-    local id = string.match(entry[1], '^%d+')
-    if id == last or sum - tonumber(entry[2][4]) <= bytes then break end
-    redis.call('XTRIM', log, 'MINID', '=', str(tonumber(id) + 1))
+  if not oldest then
+    set('oldest', str(now))
+  elseif now - oldest > ttl then
+    local from, before = nil, now - ttl
+    for _, entry in ipairs(redis.call('XRANGE', log, '-', '+', 'COUNT', 16)) do
+      from = entry[1]
+      if tonumber(string.match(from, '%d+$')) >= before then break end
+    end
+    redis.call('XTRIM', log, 'MINID', '=', from)
+    set('oldest', string.match(from, '%d+$'))
   end
-end
-local stale = tonumber(m[6]) ~= ttl or now - tonumber(m[7]) > ttl / 2
-if stale then set('ttl', ARGV[6]) set('touched', str(now)) end
-redis.call('HSET', meta, unpack(changes))
-if stale then
-  redis.call('PEXPIRE', log, str(ttl * 2))
-  redis.call('PEXPIRE', meta, str(math.max(ttl * 10, 604800000) + ttl))
-end
-
-local positions, records, offset = {}, {}, head
-for n = 1, tonumber(ARGV[2]) do
-  if known[n] then
-    positions[n] = known[n]
-  else
-    offset = offset + 1
-    positions[n] = epoch .. ' ' .. str(offset)
-    if keys and ARGV[10 + n] ~= '' then
-      records[#records + 1] = ARGV[10 + n]
-      records[#records + 1] = positions[n]
+  if bytes > 0 then
+    while true do
+      local entry = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
+      local id = string.match(entry[1], '^%d+')
+      if id == last or sum - tonumber(entry[2][4]) <= bytes then break end
+      redis.call('XTRIM', log, 'MINID', '=', str(tonumber(id) + 1))
     end
   end
+  local stale = tonumber(m[6]) ~= ttl or now - tonumber(m[7]) > ttl / 2
+  if stale then set('ttl', ARGV[a + 5]) set('touched', str(now)) end
+  redis.call('HSET', meta, unpack(changes))
+  if stale then
+    redis.call('PEXPIRE', log, str(ttl * 2))
+    redis.call('PEXPIRE', meta, str(math.max(ttl * 10, 604800000) + ttl))
+  end
+
+  local positions, records, offset = {}, {}, head
+  for n = 1, tonumber(ARGV[a + 1]) do
+    if known[n] then
+      positions[n] = known[n]
+    else
+      offset = offset + 1
+      positions[n] = epoch .. ' ' .. str(offset)
+      if keys and ARGV[a + 7 + n] ~= '' then
+        records[#records + 1] = ARGV[a + 7 + n]
+        records[#records + 1] = positions[n]
+      end
+    end
+  end
+  if #records > 0 then
+    redis.call('HSET', keys, unpack(records))
+    if turns then redis.call('PEXPIRE', keys, str(window * 2)) end
+  end
+  redis.call('SPUBLISH', ARGV[a + 3], str(head + 1) .. ' ' .. epoch .. ' ' .. block)
+  if repeated then return positions end
+  return positions[1]
 end
-if #records > 0 then
-  redis.call('HSET', keys, unpack(records))
-  if turns then redis.call('PEXPIRE', keys, str(ARGV[10] * 2)) end
+
+local answers, a = {}, 4
+for k = 1, #KEYS, 4 do
+  local done, answer = pcall(append, k, a)
+  if not done then answer = '!' .. (type(answer) == 'table' and answer.err or answer) end
+  answers[#answers + 1] = answer
+  a = a + 8 + ARGV[a + 7]
 end
-redis.call('SPUBLISH', ARGV[4], str(head + 1) .. ' ' .. epoch .. ' ' .. block)
-if repeated then return positions end
-return positions[1]
+return answers
 `);
 
 /** Announces once per idempotency key, without history. KEYS: record. ARGV: message, Pub/Sub channel, window. */

@@ -55,7 +55,7 @@ describe("blocks", () => {
   test("what is written is read, and each publication has the offset of its place", () => {
     assert(
       property(array(bytes, { minLength: 1, maxLength: 130 }), (all) => {
-        const written = block.writeBlock(all);
+        const written = block.writeBlock(all.map((data) => ({ data })));
         expect(block.readBlock(written)?.map((data) => [...data])).toEqual(all.map((data) => [...data]));
         const items = block.readAnnouncement(Buffer.concat([Buffer.from("9007199254740000 e-1 "), written]));
         expect(items?.map(({ epoch, offset }) => [epoch, offset])).toEqual(
