@@ -3,7 +3,7 @@ import { connect, createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { PassThrough } from "node:stream";
 import { describe, expect, test } from "vitest";
-import { canOpenZlib, shareReads } from "../src/node/internals.ts";
+import { canOpenZlib, decodeAscii, decodeText, shareReads, writeText } from "../src/node/internals.ts";
 
 describe("on the versions of Node that this is tested on, its internals are as expected", () => {
   test("a server's sockets read into a shared buffer, pause, resume and end", async () => {
@@ -41,6 +41,17 @@ describe("on the versions of Node that this is tested on, its internals are as e
   test("zlib's states can be used without their streams", () => {
     expect(canOpenZlib()).toBe(true);
   });
+});
+
+test("texts are converted as toString and write do it", () => {
+  const text = "aé€😀";
+  const bytes = Buffer.alloc(16, "-");
+  expect(writeText(bytes, text, 2, 10)).toBe(10);
+  expect(bytes.toString()).toBe(`--${text}----`);
+  expect(decodeText(bytes, 2, 12)).toBe(text);
+  expect(decodeText(new Uint8Array(bytes), 2, 5)).toBe("aé");
+  expect(decodeAscii(bytes, 1, 3)).toBe("-a");
+  expect(writeText(bytes, "€€", 0, 5)).toBe(3); // no half characters
 });
 
 test("what is no TCP socket of a server is left as it is", () => {

@@ -58,6 +58,8 @@ interface Unfinished {
 export class Connection {
   readonly #settings: ConnectionSettings;
   readonly #compression: boolean;
+  /** A field, since V8 calls its runtime for a private getter. */
+  readonly #loops: ByteLoops;
   #state: State = "open";
   #reading = true;
   #output: Uint8Array[] | undefined;
@@ -81,10 +83,7 @@ export class Connection {
   constructor(settings: ConnectionSettings, compression = false) {
     this.#settings = settings;
     this.#compression = compression;
-  }
-
-  get #loops(): ByteLoops {
-    return this.#settings.loops ?? portableLoops;
+    this.#loops = settings.loops ?? portableLoops;
   }
 
   get state(): State {

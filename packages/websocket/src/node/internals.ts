@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { Socket } from "node:net";
 import { createDeflateRaw, createInflateRaw } from "node:zlib";
 import type { DeflateRaw, InflateRaw, ZlibOptions } from "node:zlib";
@@ -57,6 +58,47 @@ export function shareReads(socket: Socket, buffer: Buffer, onRead: OnRead): bool
   (handle as { useUserBuffer(buffer: Buffer): void }).useUserBuffer(buffer);
   return true;
 }
+
+/** What `toString` and `write` come down to, without their checks of arguments, which take as long as converting a short text. */
+interface Conversions {
+  latin1Slice(this: Uint8Array, start: number, end: number): string;
+  utf8Slice(this: Uint8Array, start: number, end: number): string;
+  utf8Write(this: Uint8Array, text: string, at: number, most: number): number;
+}
+
+function findConversions(): Conversions | undefined {
+  if (process.env["ZURUF_NO_INTERNALS"] === "1") return undefined;
+  const { latin1Slice, utf8Slice, utf8Write } = Buffer.prototype as unknown as Partial<Conversions>;
+  if (latin1Slice === undefined || utf8Slice === undefined || utf8Write === undefined) return undefined;
+  const sample = new Uint8Array(4);
+  const written = utf8Write.call(sample, "aé", 1, 3);
+  const texts = latin1Slice.call(sample, 1, 3) + utf8Slice.call(sample, 1, 4);
+  return written === 3 && texts === "aÃaé" ? { latin1Slice, utf8Slice, utf8Write } : undefined;
+}
+
+const conversions = findConversions();
+
+function viewed(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+/** Decodes bytes of which none is above 0x7f. */
+export const decodeAscii: (bytes: Uint8Array, start: number, end: number) => string =
+  conversions === undefined
+    ? (bytes, start, end) => viewed(bytes).toString("latin1", start, end)
+    : (bytes, start, end) => conversions.latin1Slice.call(bytes, start, end);
+
+/** Decodes UTF-8. */
+export const decodeText: (bytes: Uint8Array, start: number, end: number) => string =
+  conversions === undefined
+    ? (bytes, start, end) => viewed(bytes).toString("utf8", start, end)
+    : (bytes, start, end) => conversions.utf8Slice.call(bytes, start, end);
+
+/** Encodes UTF-8 at a place with room for `most` bytes. @returns how many it took. */
+export const writeText: (bytes: Buffer, text: string, at: number, most: number) => number =
+  conversions === undefined
+    ? (bytes, text, at, most) => bytes.write(text, at, most)
+    : (bytes, text, at, most) => conversions.utf8Write.call(bytes, text, at, most);
 
 /** A raw deflate or inflate state of zlib's that is used synchronously, message after message, without a stream around it. */
 export interface ZlibState {

@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import { frameHeaderLength, MAX_FRAME_HEADER, writeFrameHeader } from "../core/frame.ts";
 import { applyMask } from "../core/mask.ts";
 import type { MaskKey } from "../core/mask.ts";
+import { writeText } from "./internals.ts";
 import { Run } from "./run.ts";
 
 /** What the outbox keeps per socket. */
@@ -70,7 +71,7 @@ class Outbox {
     const slab = this.#slab;
     // Most texts are ASCII: the header for that, moved in the rare case that the bytes need a longer one.
     let payload = at + frameHeaderLength(length, masked);
-    length = slab.write(text, payload, most);
+    length = writeText(slab, text, payload, most);
     const start = at + frameHeaderLength(length, masked);
     if (start !== payload) {
       slab.copyWithin(start, payload, payload + length);

@@ -10,6 +10,7 @@ import { FrameBit, Opcode } from "../core/opcode.ts";
 import type { Message, Prepared, Socket } from "./api.ts";
 import { aside } from "./aside.ts";
 import type { MessageCompression } from "./compression.ts";
+import { decodeAscii, decodeText } from "./internals.ts";
 import { outbox } from "./outbox.ts";
 import type { Sender } from "./outbox.ts";
 import { Outgoing } from "./outgoing.ts";
@@ -269,8 +270,7 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
     if (this.#state !== "open") return; // RFC 6455 §5.5.1: after our close frame, messages need not be processed
     const { bytes, start, end } = event;
     if (event.text) {
-      const buffer = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-      this.#deliver(buffer.toString(event.ascii ? "latin1" : "utf8", start, end));
+      this.#deliver(event.ascii ? decodeAscii(bytes, start, end) : decodeText(bytes, start, end));
     } else {
       this.#deliver(event.owned && end === bytes.length ? bytes : ownBytes(bytes, start, end));
     }
