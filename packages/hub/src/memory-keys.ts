@@ -2,8 +2,8 @@ import type { Position } from "./backplane.ts";
 
 /** How long a key is remembered, in milliseconds. */
 const keyWindow = 5 * 60_000;
-/** What a key takes beside its own text, in bytes; measured, rounded up. */
-const overhead = 192;
+/** What a key takes beside its own text, in bytes; measured with keys as the hub scopes them, rounded up. */
+const overhead = 288;
 /** Default of `maxBytes`. */
 const defaultBytes = 64 * 1024 * 1024;
 
@@ -29,7 +29,7 @@ export class MemoryKeys {
   #first: RememberedKey | undefined;
   #last: RememberedKey | undefined;
 
-  /** @param maxBytes > 0; 64 MiB unless told: about 250,000 keys. */
+  /** @param maxBytes > 0; 64 MiB unless told: about 200,000 keys. */
   constructor(maxBytes: number = defaultBytes) {
     this.#maxBytes = maxBytes;
   }

@@ -27,8 +27,8 @@ test("keys are known for 5 minutes", async () => {
 
 test("keys at their bound and over it: the oldest of all channels are forgotten first", async () => {
   const clock = new TestClock();
-  // Each key takes 8 bytes and 192 beside.
-  const broker = new MemoryBroker({ clock, keyBytes: 10 * 200 });
+  // Each key takes 8 bytes and 288 beside.
+  const broker = new MemoryBroker({ clock, keyBytes: 10 * 296 });
   const names = Array.from({ length: 10 }, (_, i) => `key-000${i}`);
   await known(broker, "a", names.slice(0, 5));
   await known(broker, "b", names.slice(5));
@@ -40,7 +40,7 @@ test("keys at their bound and over it: the oldest of all channels are forgotten 
 });
 
 test("a key that a rollback forgot, and that came again, is known for its own time", () => {
-  const keys = new MemoryKeys(2 * 193);
+  const keys = new MemoryKeys(2 * 289);
   const owner = new Map();
   keys.remember(owner, "k", { epoch: "e", offset: 1 }, 0);
   owner.delete("k");

@@ -1,4 +1,6 @@
 import { array, assert, constantFrom, property } from "fast-check";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { jsonCodec, maxDepth, type Packet } from "../src/index.ts";
 import { readPublish } from "../src/json-publish.ts";
@@ -49,6 +51,25 @@ describe("a publish read by its form", () => {
       `["publish",1,"c`,
     ])
       expect(readPublish(message), message).toBeUndefined();
+  });
+
+  test("keeps nothing of the message in the channel and the key, which live longer", () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const heap = (): number => {
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const names: unknown[] = [];
+    const before = heap();
+    for (let i = 0; i < 400; i++) {
+      const message = `["publish",1,"chat:a-long-name-${i}",{"key":"a-long-random-key-${i}"},"${"x".repeat(50_000)}"]`;
+      // As it comes off a socket: one flat string.
+      const packet = readPublish(Buffer.from(message).toString("latin1"));
+      names.push(packet?.channel, packet?.key);
+    }
+    expect(heap() - before).toBeLessThan(4_000_000);
+    expect(names.at(-1)).toBe("a-long-random-key-399");
   });
 
   test("is never read in another way than by the general decoder", () => {
