@@ -9,8 +9,14 @@ const binaryFormat = 0x11;
 /** Short envelopes are written into a slab, because a buffer of one's own costs several times what filling it does. */
 const slabBytes = 8192;
 const shortBytes = 1024;
-let slab = new Uint8Array(slabBytes);
-let used = 0;
+interface Slab {
+  bytes: Uint8Array;
+  used: number;
+}
+const newSlab = (): Slab => ({ bytes: new Uint8Array(slabBytes), used: 0 });
+/** What a log in memory keeps would keep its slab, with all that passed by at the same time: so what passes has a slab of its own. */
+const keptSlab = newSlab();
+const passingSlab = newSlab();
 
 /** Ends the info: JSON never has it outside of an escape. */
 const newline = 0x0a;
@@ -21,10 +27,12 @@ const newline = 0x0a;
  *     byte 0      format: 0x10 JSON text, 0x11 bytes
  *     info        JSON { client?, user?, time, key? }, then a newline
  *     data        to the end
+ *
+ * @param kept a log will keep it.
  */
-export function encodeEnvelope(info: PublicationInfo, payload: Payload): Uint8Array {
+export function encodeEnvelope(info: PublicationInfo, payload: Payload, kept: boolean): Uint8Array {
   const head = `${infoText(info)}\n`;
-  if (payload.format === "json") return encode(`\u0010${head}${payload.text}`);
+  if (payload.format === "json") return encode(`\u0010${head}${payload.text}`, kept ? keptSlab : passingSlab);
   const start = encoder.encode(`\u0011${head}`);
   const envelope = new Uint8Array(start.length + payload.bytes.length);
   envelope.set(start);
@@ -32,17 +40,17 @@ export function encodeEnvelope(info: PublicationInfo, payload: Payload): Uint8Ar
   return envelope;
 }
 
-function encode(text: string): Uint8Array {
+function encode(text: string, slab: Slab): Uint8Array {
   // UTF-8 has at most 3 bytes for each unit of UTF-16.
   const most = text.length * 3;
   if (most > shortBytes) return encoder.encode(text);
-  if (used + most > slabBytes) {
-    slab = new Uint8Array(slabBytes);
-    used = 0;
+  if (slab.used + most > slabBytes) {
+    slab.bytes = new Uint8Array(slabBytes);
+    slab.used = 0;
   }
-  const start = used;
-  used += encoder.encodeInto(text, slab.subarray(start)).written;
-  return slab.subarray(start, used);
+  const start = slab.used;
+  slab.used += encoder.encodeInto(text, slab.bytes.subarray(start)).written;
+  return slab.bytes.subarray(start, slab.used);
 }
 
 /** The parts of an envelope; undefined where it is none (a broker's data is not trusted). The data's JSON is not parsed again. */

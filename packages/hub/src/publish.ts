@@ -267,7 +267,7 @@ export function prepare(
   const info = { client, user, time: core.clock.now(), key } as PublicationInfo;
   return {
     channel,
-    data: encodeEnvelope(info, payload),
+    data: encodeEnvelope(info, payload, options.retention !== undefined),
     options: { retention: options.retention, key: key && scopedKey(key, client, user), line },
   };
 }

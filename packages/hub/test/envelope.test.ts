@@ -9,17 +9,26 @@ describe("the envelope", () => {
       { format: "binary", bytes: Uint8Array.of(10, 0, 255, 10) },
       { format: "binary", bytes: new Uint8Array(0) },
     ] as const)
-      expect(decodeEnvelope(encodeEnvelope(info, payload))).toEqual({ info, payload });
-    expect(decodeEnvelope(encodeEnvelope({ time: 1 }, { format: "json", text: "0" }))?.info).toEqual({ time: 1 });
+      expect(decodeEnvelope(encodeEnvelope(info, payload, true))).toEqual({ info, payload });
+    expect(decodeEnvelope(encodeEnvelope({ time: 1 }, { format: "json", text: "0" }, true))?.info).toEqual({ time: 1 });
   });
 
   test("short and long ones stay apart, however many there are", () => {
     const written = Array.from({ length: 500 }, (_, i) => {
       const text = JSON.stringify((i % 2 === 0 ? "ü😀" : "x").repeat((i * 7) % 300));
-      return { text, bytes: encodeEnvelope({ time: i }, { format: "json", text }) };
+      return { text, bytes: encodeEnvelope({ time: i }, { format: "json", text }, i % 3 === 0) };
     });
     for (const [time, { text, bytes }] of written.entries())
       expect(decodeEnvelope(bytes)).toEqual({ info: { time }, payload: { format: "json", text } });
+  });
+
+  test("short ones that are kept keep nothing of what only passed by", () => {
+    const payload = { format: "json", text: "1" } as const;
+    const kept = Array.from({ length: 50 }, (_, time) => {
+      for (let i = 0; i < 100; i++) encodeEnvelope({ time: i }, payload, false);
+      return encodeEnvelope({ time }, payload, true);
+    });
+    expect(new Set(kept.map(({ buffer }) => buffer)).size).toBeLessThanOrEqual(2);
   });
 
   test("what a broker should not hold is no envelope", () => {
