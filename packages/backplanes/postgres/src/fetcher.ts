@@ -3,7 +3,7 @@ import { epochAt, readChain, readControl, readOffset } from "@zuruf/hub/store";
 import { readBlock, readBytes } from "./block.ts";
 import type { Connection, Row } from "./connection.ts";
 
-/** Bounds of one query: what is left comes with the next. */
+/** Bounds of one query, blocks and their bytes of each channel in it: what is left comes with the next. */
 const most = { channels: 500, publications: 10_000, blocks: 50, bytes: 4 * 1024 * 1024, batches: 100, polled: 1000 };
 
 /** What is known of a channel with interest: everything up to `after` was delivered, and the log is said to reach `head`. */
@@ -149,9 +149,11 @@ export class Fetcher {
     try {
       while (this.#dirty.size + this.#batches.length > 0) await this.#round();
     } catch {
-      // The connection failed, which its session says; the hub looks at the heads once there is another.
+      // The connection failed, which its session says: the hub looks at the heads once there is another. Or the server gave up on one question:
+      // then polling finds the channels again, as if nothing had been said of them.
       this.#dirty.clear();
       this.#batches = [];
+      for (const interest of this.#interest.values()) interest.head = interest.after ?? 0;
     } finally {
       this.#running = false;
     }
@@ -220,24 +222,23 @@ export class Fetcher {
       data: data ?? "",
     }));
     blocks.sort((a, b) => (a.first ?? 0) - (b.first ?? 0));
-    const found = new Set<string>();
     for (const { channel, chain, first, data } of blocks) {
       const interest = this.#interest.get(channel);
-      if (interest === undefined || chain === undefined || first === undefined) continue;
-      found.add(channel);
+      // It was left, and perhaps subscribed to again, while this was on its way.
+      if (interest?.after === undefined || chain === undefined || first === undefined) continue;
       for (const [nth, publication] of readBlock(readBytes(data)).entries()) {
         const offset = first + nth;
         // It came with the writer's answer meanwhile.
-        if (offset <= (interest.after ?? 0)) continue;
+        if (offset <= interest.after) continue;
         interest.after = offset;
         this.#sink.publication(channel, { epoch: epochAt(chain, offset), offset, data: publication });
       }
     }
-    for (const { channel, head } of asked) {
+    for (const { channel, after, head } of asked) {
       const interest = this.#interest.get(channel);
       if (interest?.after === undefined) continue;
-      // What there is nothing of was not kept.
-      if (!found.has(channel)) interest.after = Math.max(interest.after, head);
+      // What there is nothing of was not kept, or is no block.
+      if (interest.after <= after) interest.after = head;
       // What was cut off comes with the next query, and so does what was said meanwhile.
       if (interest.after < interest.head) this.#dirty.add(channel);
     }

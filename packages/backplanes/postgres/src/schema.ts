@@ -192,7 +192,8 @@ begin
   return v_batch;
 end $$;
 
--- Moves committed rows of the outbox to the log, in the order of their ids; answers how many, and 'head=channel' for each channel. One mover at a time; nobody waits.
+-- Moves committed rows of the outbox to the log, in the order of their ids: at most p_limit, and no more once there are 4 MiB.
+-- Answers how many, and 'head=channel' for each channel. One mover at a time; nobody waits.
 create or replace function ${schema}.move_outbox_1(p_limit int, p_epoch text, p_key_window bigint) returns text language plpgsql as $$
 declare
   v_moved ${schema}.outbox[];
@@ -201,7 +202,13 @@ declare
 begin
   if not pg_try_advisory_xact_lock(hashtext('${schema}.outbox')) then return '0'; end if;
   with gone as (
-    delete from ${schema}.outbox where id in (select id from ${schema}.outbox order by id limit p_limit for update skip locked) returning *
+    delete from ${schema}.outbox where id in (
+      select id from ${schema}.outbox where id in (
+        select id from (
+          select id, sum(octet_length(data)) over (order by id) - octet_length(data) as before from ${schema}.outbox order by id limit p_limit
+        ) o where before < 4194304
+      ) for update skip locked
+    ) returning *
   )
   select coalesce(array_agg(row(gone.*)::${schema}.outbox order by id), '{}') into v_moved from gone;
   perform ${schema}.lock_1((select coalesce(array_agg(distinct channel), '{}') from unnest(v_moved)), p_epoch);

@@ -26,6 +26,9 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+/** What became of one attempt: those that are stored, and where. */
+type Settled = ReadonlyMap<Waiting, Position | undefined>;
+
 /** What the writer tells of what is stored. */
 export interface WriterEvents {
   /** These are in the log, and nothing is between them. */
@@ -129,13 +132,12 @@ export class Writer {
 
   async #write(
     wanted: readonly Waiting[],
-    send: (session: Session, batch: readonly Waiting[]) => Promise<readonly (Position | undefined)[]>,
+    send: (session: Session, batch: readonly Waiting[]) => Promise<Settled>,
   ): Promise<void> {
     const isBarred = ({ lines }: Waiting): boolean => lines.some(({ failed }) => failed);
-    const batch = wanted.filter((waiting) => !isBarred(waiting));
+    let batch = wanted.filter((waiting) => !isBarred(waiting));
     fail(wanted.filter(isBarred), "notStored", "an earlier publication failed");
-    if (batch.length === 0) return;
-    for (let attempt = 1; ; attempt++) {
+    for (let attempt = 1; batch.length > 0; attempt++) {
       const session = this.#session();
       if (session?.live !== true) {
         fail(batch, "notStored", `PostgreSQL at ${this.#settings.where} cannot be reached now`);
@@ -143,9 +145,9 @@ export class Writer {
       }
       for (const waiting of batch) waiting.sent = true;
       try {
-        const positions = await send(session, batch);
-        for (const [i, waiting] of batch.entries()) waiting.resolve(positions[i]);
-        return;
+        const settled = await send(session, batch);
+        for (const [waiting, position] of settled) waiting.resolve(position);
+        batch = batch.filter((waiting) => !settled.has(waiting));
       } catch (error) {
         if (isCollision(error) && attempt < mostAttempts) continue;
         if (isValueAtFault(error) && batch.length > 1) {
@@ -165,28 +167,25 @@ export class Writer {
     }
   }
 
-  async #append(session: Session, batch: readonly Waiting[]): Promise<readonly (Position | undefined)[]> {
-    const positions = new Map<Waiting, Position>();
-    for (let left = batch; left.length > 0; left = left.filter((waiting) => !positions.has(waiting))) {
-      const channels = byChannel(left);
-      const [first = "", ...lines] = (await this.#ask(session, channels)).split("\n");
-      if (first === "known") {
-        // Nothing was appended: the others go again, without those.
-        const keyed = channels.flatMap(([, all]) => all.filter(({ key }) => key !== null));
-        for (const [waiting, position] of readKnown(keyed, lines)) positions.set(waiting, position);
-        continue;
-      }
-      for (const [i, line] of [first, ...lines].entries()) {
-        const [channel = "", appended = []] = channels[i] ?? [];
-        const items = readAppended(appended, line);
-        for (const [nth, { epoch, offset }] of items.entries()) {
-          const waiting = appended[nth];
-          if (waiting !== undefined) positions.set(waiting, { epoch, offset });
-        }
-        this.#events.appended(channel, items);
-      }
+  /** All of them, or only those that had been published before: then nothing was appended, and the others go again. */
+  async #append(session: Session, batch: readonly Waiting[]): Promise<Settled> {
+    const channels = byChannel(batch);
+    const [first = "", ...lines] = (await this.#ask(session, channels)).split("\n");
+    if (first === "known") {
+      const keyed = channels.flatMap(([, all]) => all.filter(({ key }) => key !== null));
+      return new Map(readKnown(keyed, lines));
     }
-    return batch.map((waiting) => positions.get(waiting));
+    const settled = new Map<Waiting, Position>();
+    for (const [i, line] of [first, ...lines].entries()) {
+      const [channel = "", appended = []] = channels[i] ?? [];
+      const items = readAppended(appended, line);
+      for (const [nth, { epoch, offset }] of items.entries()) {
+        const waiting = appended[nth];
+        if (waiting !== undefined) settled.set(waiting, { epoch, offset });
+      }
+      this.#events.appended(channel, items);
+    }
+    return settled;
   }
 
   async #ask(session: Session, channels: readonly (readonly [string, readonly Waiting[]])[]): Promise<string> {
@@ -219,7 +218,7 @@ export class Writer {
     return row?.[0] ?? "";
   }
 
-  async #relay(session: Session, batch: readonly Waiting[]): Promise<readonly undefined[]> {
+  async #relay(session: Session, batch: readonly Waiting[]): Promise<Settled> {
     const [row] = await session.writer.query(`select ${this.#settings.schema}.relay_1($1, $2, $3)::text`, [
       batch.map(({ channel }) => channel),
       batch.map(({ data }) => data.byteLength),
@@ -227,7 +226,7 @@ export class Writer {
       Buffer.concat(batch.map(({ data }) => data)),
     ]);
     this.#events.relayed(row?.[0] ?? "", [...new Set(batch.map(({ channel }) => channel))]);
-    return [];
+    return new Map(batch.map((waiting) => [waiting, undefined]));
   }
 }
 

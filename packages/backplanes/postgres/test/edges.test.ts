@@ -1,0 +1,88 @@
+import { Client } from "pg";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Member, retention } from "../../../../test/brokers/member.ts";
+import { PostgresProcess } from "../../../../test/services/postgres.ts";
+import { programs } from "../../../../test/services/programs.ts";
+import { postgres, schemaSql } from "../src/index.ts";
+
+const bin = programs.postgres.find();
+
+describe.skipIf(bin === undefined)("postgres, at the edges", () => {
+  let server: PostgresProcess;
+  let client: Client;
+  const members: Member[] = [];
+  const join = async (schema: string, url = server.url, migrate = true): Promise<Member> => {
+    const member = await Member.start(postgres(url, { schema, migrate }), `${schema}-${members.length}`);
+    members.push(member);
+    return member;
+  };
+  beforeAll(async () => {
+    server = await PostgresProcess.start(bin ?? "");
+    client = new Client({ connectionString: server.url });
+    await client.connect();
+  });
+  afterAll(async () => {
+    await Promise.all(members.map(({ backplane }) => backplane.close()));
+    await client.end();
+    await server.dispose();
+  });
+
+  test("a repeat keeps its position though what it travelled with is refused", async () => {
+    const [a, b] = [await join("refused"), await join("refused")];
+    const first = await a.publish("c", "one", "1");
+    await client.query(`create function refused.refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
+      create trigger refuse before insert on refused.log execute function refused.refuse()`);
+    const line = { failed: false };
+    const [repeat, fresh] = await Promise.allSettled([
+      b.backplane.publish("c", Buffer.from("one"), { retention, key: "1", line }),
+      b.publish("c", "two", "2"),
+    ]);
+    expect(repeat).toEqual({ status: "fulfilled", value: first });
+    expect(line.failed).toBe(false);
+    expect(fresh).toMatchObject({ status: "rejected", reason: { code: "notStored" } });
+  });
+
+  test("an outbox larger than a transaction should be is moved bit by bit, in order", async () => {
+    const a = await join("outbox");
+    const publication = postgres(server.url, { schema: "outbox" });
+    await client.query("begin");
+    const data = Buffer.alloc(1024 * 1024);
+    for (let i = 0; i < 10; i++) {
+      data.writeUInt32BE(i);
+      await publication.publishInTransaction(client, { channel: "c", data, options: { retention } });
+    }
+    await client.query("commit");
+    const moved = async (): Promise<number> => (await a.backplane.heads(["c"])).get("c")?.offset ?? 0;
+    await expect.poll(moved, { timeout: 10_000 }).toBe(10);
+    const { items } = await a.backplane.history("c", { limit: 100 });
+    expect(items.map((item) => Buffer.from(item.data).readUInt32BE())).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    const { rows } = await client.query<{ most: number }>("select max(octet_length(data)) as most from outbox.log");
+    expect(rows[0]?.most).toBeLessThan(5 * 1024 * 1024);
+  });
+
+  test("a user with just the rights that docs/backplanes.md lists, in a schema that a DBA made", async () => {
+    const url = server.url.replace("zuruf@", "app@");
+    await client.query(schemaSql("made"));
+    await client.query(`create role app login;
+      create role writer;
+      grant usage on schema made to writer;
+      grant insert on made.outbox to writer;
+      grant usage on schema made to app;
+      grant select, insert, update, delete on all tables in schema made to app;
+      grant usage on all sequences in schema made to app`);
+    const [a, b] = [await join("made", url, false), await join("made", url, false)];
+    await b.backplane.subscribe(["c", "plain"]);
+    await a.publish("c", "one", "1");
+    await a.backplane.publish("plain", Buffer.from("two"), {});
+    await a.backplane.control(Buffer.from("three"));
+    await client.query("set role writer");
+    await a.backplane.publishInTransaction(client, {
+      channel: "c",
+      data: Buffer.from("four"),
+      options: { retention, key: "4" },
+    });
+    await client.query("reset role");
+    await b.until("all", () => b.items.length === 3 && b.messages.length === 1);
+    expect(b.texts("c")).toEqual(["one", "four"]);
+  });
+});

@@ -1,0 +1,77 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { RecordingSink } from "@zuruf/hub/testing";
+import type { Connection, Row } from "../src/connection.ts";
+import { Fetcher } from "../src/fetcher.ts";
+
+/** A fetcher that knows nothing of "c" but that it begins at 0, and a server that answers as told. */
+function fetching(answer: (sql: string, values: readonly unknown[]) => Row[] | Promise<Row[]>): {
+  fetcher: Fetcher;
+  sink: RecordingSink;
+  asked: () => number;
+} {
+  const sink = new RecordingSink();
+  const fetcher = new Fetcher("zuruf", sink, "a", []);
+  let asked = 0;
+  const connection = {
+    query: async (sql: string, values: readonly unknown[] = []): Promise<Row[]> => {
+      await turn();
+      asked++;
+      return answer(sql, values);
+    },
+  };
+  fetcher.restart(connection as unknown as Connection);
+  fetcher.add("c");
+  fetcher.begin("c", 0);
+  return { fetcher, sink, asked: () => asked };
+}
+const isPoll = (sql: string): boolean => sql.includes("known");
+const block = (first: number, text: string): Row => [
+  "1",
+  "epoch:0",
+  `${first}`,
+  `\\x${Buffer.concat([Buffer.from([0, 0, 0, text.length]), Buffer.from(text)]).toString("hex")}`,
+];
+const turns = async (): Promise<void> => {
+  for (let i = 0; i < 50; i++) await turn();
+};
+
+test("what could not be read is found by the next look at the heads", async () => {
+  let refuse = true;
+  const { fetcher, sink } = fetching((sql, values) => {
+    if (isPoll(sql)) return (values[1] as number[])[0] === 0 ? [["c", "1"]] : [];
+    if (refuse) throw new Error("canceling statement due to statement timeout");
+    return [block(1, "x")];
+  });
+  fetcher.hint("log b 1=c");
+  await turns();
+  refuse = false;
+  await fetcher.poll();
+  await turns();
+  expect(sink.texts("c")).toEqual(["x"]);
+});
+
+test("what is no block is asked for once, and what follows it is delivered", async () => {
+  const { fetcher, sink, asked } = fetching((_sql, values) =>
+    (values[1] as number[])[0] === 0 ? [["1", "epoch:0", "1", "\\x00"]] : [block(2, "y")],
+  );
+  fetcher.hint("log b 1=c");
+  await turns();
+  expect(asked()).toBe(1);
+  fetcher.hint("log b 2=c");
+  await turns();
+  expect(sink.texts("c")).toEqual(["y"]);
+});
+
+test("an answer to the subscription before says nothing to the next one", async () => {
+  const { fetcher, sink } = fetching((sql) => (isPoll(sql) ? [] : [block(1, "x")]));
+  fetcher.hint("log b 1=c");
+  await turn();
+  fetcher.remove("c");
+  fetcher.add("c");
+  await turns();
+  fetcher.begin("c", 2);
+  fetcher.hint("log b 2=c");
+  await turns();
+  expect(sink.items).toEqual([]);
+});
