@@ -16,6 +16,18 @@ function onData(this: Carrier, chunk: Uint8Array): void {
   bring(this[SOCKET]!, chunk);
 }
 
+/**
+ * In place of a socket's own `push`, which goes through the stream's queue and looks on the next tick, for each read,
+ * whether to read on. Sockets do that anyway until `push` says no, so what flows to nobody else needs none of it.
+ */
+function onPush(this: Carrier, chunk: unknown, encoding?: BufferEncoding): boolean {
+  const direct = chunk instanceof Uint8Array && this.readableFlowing === true && this.readableLength === 0;
+  // Paused, ended, something waits already, or somebody else listens too: as sockets have it, with `data` when it flows.
+  if (!direct || this.listenerCount("data") !== 1) return NetSocket.prototype.push.call(this, chunk, encoding);
+  bring(this[SOCKET]!, chunk);
+  return true;
+}
+
 function onRead(this: Carrier, length: number): boolean {
   this[SOCKET]!.receive(readBuffer, 0, length);
   return true;
@@ -43,6 +55,12 @@ function bring(socket: EngineSocket<unknown>, chunk: Uint8Array): void {
   socket.receive(readBuffer, 0, chunk.length);
 }
 
+/** Whether a stream reads on without being asked, as sockets do, TLS or not; other streams, and subclasses, wait for `_read`. */
+function readsOn(stream: Duplex): boolean {
+  const sockets: { readonly push: unknown; readonly _read: unknown } = NetSocket.prototype;
+  return stream instanceof NetSocket && stream.push === sockets.push && stream._read === sockets._read;
+}
+
 /**
  * Lets a byte stream carry a WebSocket whose handshake is done: gives the socket all that the stream does from now on.
  * @param head what has been read from the stream already.
@@ -66,6 +84,9 @@ export function carry<Data>(
   if (head.length > 0) bring(carried, head);
   const early = stream.readableLength > 0 ? (stream.read() as Uint8Array | null) : null;
   if (early !== null) bring(carried, early);
-  if (!(internals && stream instanceof NetSocket && shareReads(stream, readBuffer, onRead))) stream.on("data", onData);
+  if (!(internals && stream instanceof NetSocket && shareReads(stream, readBuffer, onRead))) {
+    stream.on("data", onData);
+    if (readsOn(stream)) stream.push = onPush;
+  }
   if (carried.reads) stream.resume();
 }
