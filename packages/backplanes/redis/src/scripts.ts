@@ -20,7 +20,7 @@ function script(source: string): Script {
  *
  * - Numbers are printed with %d: Lua's own would round from 10^14 on.
  * - What costs the same for many publications as for one is what makes them cheap together: one entry, one announcement.
- * - Keys are in one of two hashes, which take turns each key window: who forgets a whole hash at once needs no expiry per key.
+ * - Keys are in one of two hashes, which take turns each key window, with the first key that is new: who forgets a whole hash at once needs no expiry per key.
  * - The log is trimmed by count when an eighth more than wanted has come, by age and bytes at most some entries each time: reading leaves out what is too old.
  * - `oldest` is the time of the oldest entry or earlier: only when it is over age are entries looked at.
  * - Keys get twice the life that they need and are touched when a quarter of it is over, so that most appends need no PEXPIRE.
@@ -41,17 +41,15 @@ local function append(k, a)
   local function set(field, value) changes[#changes + 1] = field; changes[#changes + 1] = value end
 
   -- Of those published before: their positions. What is left is appended.
-  local known, repeated, keys, turns = {}, false, nil, false
+  local known, repeated, side, keys, turns = {}, false, m[9], nil, false
   if keyed > 0 then
-    local side, hashes = m[9], {}
+    local hashes = {}
     turns = not side or now - tonumber(m[8]) >= window
     if turns then
-      -- The older hash is forgotten and used again.
+      -- What is in the older hash is too old to count.
       if side then hashes = { KEYS[k + 2 + side] } end
       side = side == '0' and 1 or 0
       keys = KEYS[k + 2 + side]
-      redis.call('UNLINK', keys)
-      set('side', side) set('turned', str(now))
     else
       keys = KEYS[k + 2 + side]
       hashes = { keys, KEYS[k + 3 - side] }
@@ -75,10 +73,7 @@ local function append(k, a)
     count, parts = #parts, table.concat(parts)
     length, block = #parts, table.concat(lengths, ' ') .. '\\n' .. parts
   end
-  if count == 0 then
-    if #changes > 0 then redis.call('HSET', meta, unpack(changes)) end
-    return known
-  end
+  if count == 0 then return known end
 
   local last, sum = str(head + count), tonumber(m[5]) or 0
   if not chain then
@@ -126,13 +121,6 @@ local function append(k, a)
       redis.call('XTRIM', log, 'MINID', '=', str(tonumber(id) + 1))
     end
   end
-  local stale = tonumber(m[6]) ~= ttl or now - tonumber(m[7]) > ttl / 2
-  if stale then set('ttl', ARGV[a + 5]) set('touched', str(now)) end
-  redis.call('HSET', meta, unpack(changes))
-  if stale then
-    redis.call('PEXPIRE', log, str(ttl * 2))
-    redis.call('PEXPIRE', meta, str(math.max(ttl * 10, 604800000) + ttl))
-  end
 
   local positions, records, offset = {}, {}, head
   for n = 1, tonumber(ARGV[a + 1]) do
@@ -148,9 +136,23 @@ local function append(k, a)
     end
   end
   if #records > 0 then
+    if turns then
+      -- The older hash is forgotten and used again.
+      redis.call('UNLINK', keys)
+      set('side', side) set('turned', str(now))
+    end
     redis.call('HSET', keys, unpack(records))
     if turns then redis.call('PEXPIRE', keys, str(window * 2)) end
   end
+
+  local stale = tonumber(m[6]) ~= ttl or now - tonumber(m[7]) > ttl / 2
+  if stale then set('ttl', ARGV[a + 5]) set('touched', str(now)) end
+  redis.call('HSET', meta, unpack(changes))
+  if stale then
+    redis.call('PEXPIRE', log, str(ttl * 2))
+    redis.call('PEXPIRE', meta, str(math.max(ttl * 10, 604800000) + ttl))
+  end
+
   redis.call('SPUBLISH', ARGV[a + 3], str(head + 1) .. ' ' .. epoch .. ' ' .. block)
   if repeated then return positions end
   return positions[1]

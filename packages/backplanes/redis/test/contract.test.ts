@@ -34,4 +34,25 @@ describe.skipIf(url === undefined)("redis", () => {
       await client.close();
     }
   });
+
+  test("keys expire, though a repeat was the first publication of a key window", async () => {
+    const client = createClient({ url: url ?? "" });
+    await client.connect();
+    const backplane = redis(url ?? "", { prefix });
+    await backplane.start(`${prefix}-keys`, new RecordingSink());
+    try {
+      const publish = (key: string): Promise<unknown> =>
+        backplane.publish("keys", Buffer.from(key), { key, retention: { size: 10, ttl: 60_000, bytes: 0 } });
+      const first = await publish("one");
+      // As if a key window had passed.
+      await client.hSet(`${prefix}:{keys}:meta`, "turned", "0");
+      expect(await publish("one")).toEqual(first);
+      await publish("two");
+      expect(await publish("one")).toEqual(first);
+      for (const side of [0, 1]) expect(await client.pTTL(`${prefix}:{keys}:keys:${side}`)).toBeGreaterThan(0);
+    } finally {
+      await backplane.close();
+      await client.close();
+    }
+  });
 });
