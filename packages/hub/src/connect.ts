@@ -3,6 +3,7 @@ import { clientId, newSecret } from "./client-id.ts";
 import type { Connection } from "./connection.ts";
 import { toZurufError } from "./errors.ts";
 import type { ConnectGrant } from "./hooks.ts";
+import { inTime } from "./in-time.ts";
 
 /** Opens the session of a connection: asks the application who this is, and gives or resumes a client id. */
 export async function connect(connection: Connection, packet: PacketOf<"connect">): Promise<Packet | undefined> {
@@ -77,7 +78,8 @@ async function ask(
   again: boolean,
 ): Promise<ConnectGrant> {
   const { address, headers, core } = connection;
-  const grant = (await core.hooks.connect?.({ token, address, headers, client, refresh: again })) ?? {};
+  const asked = core.hooks.connect?.({ token, address, headers, client, refresh: again });
+  const grant = (await inTime(core, "onConnect", asked)) ?? {};
   const { user } = grant;
   if (user !== undefined && (typeof user !== "string" || user === "" || new TextEncoder().encode(user).length > 256))
     throw new TypeError("onConnect must return a user of 1 to 256 bytes, or none");

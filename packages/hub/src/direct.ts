@@ -11,6 +11,7 @@ import { mayAccess } from "./access.ts";
 import type { InstanceId } from "./backplane.ts";
 import type { Connection } from "./connection.ts";
 import type { Core } from "./core.ts";
+import { inTime } from "./in-time.ts";
 import { payloadFromBytes, payloadToBytes } from "./payload-bytes.ts";
 import { dataLength } from "./publish.ts";
 
@@ -172,10 +173,11 @@ export async function sendFrom(connection: Connection, packet: PacketOf<"send">)
     throw new ZurufError("tooLarge", `a direct message may have ${core.limits.dataBytes} bytes`);
   let { payload } = packet;
   const hook = core.hooks.direct;
-  if (hook === undefined) await mayAccess(core.direct, connection, to, "send to");
+  if (hook === undefined) await inTime(core, "direct", mayAccess(core.direct, connection, to, "send to"));
   else {
     const original = payloadValue(payload);
-    const data = (await hook({ client, user, session, to, data: original })) ?? original;
+    const asked = hook({ client, user, session, to, data: original });
+    const data = (await inTime(core, "onDirect", asked)) ?? original;
     if (data !== original) payload = toPayload(data);
   }
   return { type: "receipt", id: packet.id, receipt: await core.directs.send({ client, user }, to, payload, timeout) };

@@ -16,6 +16,8 @@ export interface Limits {
   readonly packetsPerSecond: number;
   /** Packets that one connection may send at once after being quiet. */
   readonly packetBurst: number;
+  /** Milliseconds that a hook, an access function or `validate` may take; then the request is answered with `timeout`. 0: no limit. */
+  readonly hookTimeout: number;
   /** Bytes of one publication's, direct message's or call's data, where a channel does not say otherwise. */
   readonly dataBytes: number;
   /** Bytes of what a connection says about itself in presence, as JSON. */
@@ -42,6 +44,7 @@ export const defaultLimits: Limits = {
   requests: 256,
   packetsPerSecond: 200,
   packetBurst: 1000,
+  hookTimeout: 10_000,
   dataBytes: 65_536,
   infoBytes: 1024,
   historyPage: 1000,

@@ -17,6 +17,7 @@ import { optionsOf, type Core } from "./core.ts";
 import { encodeEnvelope } from "./envelope.ts";
 import { toZurufError } from "./errors.ts";
 import { toWire } from "./history.ts";
+import { inTime } from "./in-time.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 /** A client's publication on its way: checked (or being checked, or refused), and stored in its turn. */
@@ -34,22 +35,18 @@ interface Refusal {
 
 /** Takes one publication of a client; answers it when it is stored, or refused. */
 export function publishFrom(connection: Connection, packet: PacketOf<"publish">, refused?: ZurufError): void {
-  let lane = connection.lanes.get(packet.channel);
-  if (!connection.begin(packet.id)) {
-    lane?.bar(packet.key);
-    return;
-  }
+  const { lanes, core } = connection;
+  let lane = lanes.get(packet.channel);
   if (lane === undefined) {
-    const { lanes, core } = connection;
     if (lanes.size >= core.limits.subscriptions && !forgetIdle(lanes)) {
-      connection.end();
       connection.fail(packet.id, new ZurufError("tooMany", "publishing to too many channels at once"), "publish");
       return;
     }
     lane = new Lane(connection);
     lanes.set(packet.channel, lane);
   }
-  lane.submit(packet, refused);
+  if (connection.begin(packet.id)) lane.submit(packet, refused);
+  else lane.bar(packet.key);
 }
 
 /** Makes room for another lane; false when all are needed. */
@@ -100,6 +97,8 @@ export class Lane {
   abandon(): void {
     this.#jobs.length = 0;
     this.#line.failed = true;
+    // Nor may one that waits for a hook begin a new line.
+    this.#failed = undefined;
   }
 
   submit(packet: PacketOf<"publish">, refused: ZurufError | undefined): void {
@@ -144,13 +143,13 @@ export class Lane {
   }
 
   async #ask(packet: PacketOf<"publish">, options: ResolvedOptions, access: Promise<void> | void): Promise<Payload> {
-    await access;
     const { client, user, data: session, core } = this.#connection;
+    await inTime(core, "publish", access);
     const original = payloadValue(packet.payload);
     let data = original;
     if (options.validate !== undefined) {
       try {
-        data = (await options.validate(data)) ?? data;
+        data = (await inTime(core, "validate", options.validate(data))) ?? data;
       } catch (error) {
         if (error instanceof ZurufError) throw error;
         throw new ZurufError("rejected", error instanceof Error ? error.message : "the data was refused", {
@@ -161,7 +160,8 @@ export class Lane {
     const hook = core.hooks.publish;
     if (hook !== undefined) {
       try {
-        data = (await hook({ client, user, session, channel: packet.channel, data, key: packet.key })) ?? data;
+        const asked = hook({ client, user, session, channel: packet.channel, data, key: packet.key });
+        data = (await inTime(core, "onPublish", asked)) ?? data;
       } catch (error) {
         if (error instanceof ZurufError || !isSchemaError(error)) throw error;
         throw new ZurufError("rejected", error.message, { cause: error });

@@ -121,8 +121,17 @@ export async function startLatest(
 ): Promise<void> {
   let answered = false;
   for (;;) {
-    const { head, publications } = await channel.readNewest();
+    const page = await channel.readNewest().catch((error: unknown) => {
+      // A subscription that has its answer goes on when the store is back.
+      if (!answered) throw error;
+      return undefined;
+    });
     if (subscription.ended) return;
+    if (page === undefined) {
+      await channel.pause(retryAfterFailure);
+      continue;
+    }
+    const { head, publications } = page;
     const newest = publications.at(-1);
     const seen = answered ? { epoch: subscription.epoch, offset: subscription.offset } : from;
     const fresh =

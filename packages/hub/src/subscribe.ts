@@ -4,6 +4,7 @@ import type { Channel } from "./channel.ts";
 import type { Connection } from "./connection.ts";
 import { optionsOf } from "./core.ts";
 import { fromWire, toWire } from "./history.ts";
+import { inTime } from "./in-time.ts";
 import { recover, startLatest } from "./recovery.ts";
 import { Subscription } from "./subscription.ts";
 
@@ -22,8 +23,9 @@ export async function subscribe(connection: Connection, packet: PacketOf<"subscr
   subscriptions.set(name, subscription);
   try {
     const { client, user, data } = connection;
-    await mayAccess(options.subscribe, connection, name, "subscribe to");
-    const granted = await core.hooks.subscribe?.({ client, user, data, channel: name, info: packet.info });
+    await inTime(core, "subscribe", mayAccess(options.subscribe, connection, name, "subscribe to"));
+    const asked = core.hooks.subscribe?.({ client, user, data, channel: name, info: packet.info });
+    const granted = await inTime(core, "onSubscribe", asked);
     const channel = await core.channels.acquire(name, options);
     subscription.channel = channel;
     if (subscription.ended) core.channels.release(channel);
@@ -59,9 +61,10 @@ export function end(subscription: Subscription, clean = true): void {
   subscription.ended = true;
   const { connection, channel, name } = subscription;
   connection.subscriptions.delete(name);
-  connection.holding.delete(subscription);
   if (channel === undefined) return;
   channel.leave(subscription);
+  // After its last publications, which may be held, too.
+  connection.holding.delete(subscription);
   if (subscription.options.presence) connection.core.presence.leave(connection, name, clean);
   connection.core.channels.release(channel);
 }

@@ -291,4 +291,32 @@ describe("recovery", () => {
     await hub.publish("price", 6);
     expect([a.texts(), b.texts()]).toEqual([["5", "6"], ["6"]]);
   });
+
+  test("latest that has its answer goes on when the store fails while it starts", async () => {
+    let reads = 0;
+    const hub = await world.hub({
+      channels: { price: { history, delivery: "latest" } },
+      wrap: (backplane) => {
+        const read = backplane.history.bind(backplane);
+        return Object.assign(backplane, {
+          history: async (...range: Parameters<typeof read>) => {
+            reads++;
+            if (reads === 2 || reads === 3) throw new Error("the store is away");
+            const page = await read(...range);
+            // Published behind the read: the answer is older than what was delivered.
+            if (reads === 1) await hub.publish("price", 2);
+            return page;
+          },
+        });
+      },
+    });
+    await hub.publish("price", 1);
+    const client = new TestClient(hub);
+    await client.connect();
+    expect(await client.ask({ type: "subscribe", channel: "price" })).toMatchObject({ type: "subscribed" });
+    await world.clock.advance(2000);
+    await hub.publish("price", 3);
+    expect(client.texts()).toEqual(["1", "2", "3"]);
+    expect(client.of("error")).toEqual([]);
+  });
 });

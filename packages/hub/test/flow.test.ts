@@ -39,6 +39,21 @@ describe("slow connections", () => {
     expect(quick.closedWith).toBeUndefined();
   });
 
+  test("a publication held for a slow reader is forgotten with its subscription", async () => {
+    const hub = await world.hub({ channels });
+    const client = new TestClient(hub);
+    await client.connect();
+    await client.ask({ type: "subscribe", channel: "price:a" });
+    client.full = true;
+    await hub.publish("price:a", 1);
+    void hub.publish("price:a", 2);
+    client.say({ type: "unsubscribe", id: 9, channel: "price:a" });
+    await settle();
+    expect(client.packets.at(-1)).toEqual({ type: "unsubscribed", id: 9 });
+    client.drain();
+    expect(client.packets.at(-1)).toEqual({ type: "unsubscribed", id: 9 });
+  });
+
   test("latest keeps the newest per channel; volatile drops; both are counted", async () => {
     const hub = await world.hub({ channels, limits: { queueBytes: 1000 } });
     const client = new TestClient(hub);
@@ -335,6 +350,32 @@ describe("publisher order", () => {
     client.cut();
     await next.shift()?.();
     expect((await hub.history("log:x", { limit: 10 })).items.map(({ data }) => data)).toEqual([101]);
+  });
+
+  test("what waits for a hook when the connection ends begins no new line", async () => {
+    const { backplane, next } = steered(memoryBackplane(world.broker), true);
+    const { hub, client, say } = await publisher(backplane);
+    say(101, "a");
+    await settle();
+    await next.shift()?.("fail");
+    hub.onPublish(() => new Promise<void>((resolve) => world.clock.setTimeout(resolve, 100)));
+    say(102, "a", true);
+    client.cut();
+    await world.clock.advance(100);
+    expect(next).toEqual([]);
+  });
+
+  test("a first publication that was one request too many is not overtaken either", async () => {
+    const hub = await world.hub({ channels, limits: { requests: 1 } });
+    hub.onSubscribe(() => new Promise<void>((resolve) => world.clock.setTimeout(resolve, 100)));
+    const client = new TestClient(hub);
+    await client.connect();
+    client.say({ type: "subscribe", id: 100, channel: "log:y" });
+    client.say({ type: "publish", id: 101, channel: "log:x", key: "a", payload: json(1) });
+    await world.clock.advance(100);
+    client.say({ type: "publish", id: 102, channel: "log:x", key: "b", payload: json(2) });
+    await settle();
+    expect([101, 102].map((id) => code(client.answer(id)))).toEqual(["rateLimited", "notStored"]);
   });
 
   test("being refused for its data bars nobody; validation and hooks may change it", async () => {

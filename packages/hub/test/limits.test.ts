@@ -230,6 +230,49 @@ const atAndOver: { readonly [Name in keyof Limits]: () => Promise<void> } = {
       expect([list.length, members]).toEqual([listed, hub.status().connections]);
     }
   },
+  async hookTimeout() {
+    for (const [hookTimeout, answer] of [
+      [3000, "timeout"],
+      [0, undefined],
+    ] as const) {
+      const never = (): Promise<never> => new Promise(() => undefined);
+      const hub = await hubWith(
+        { hookTimeout, requests: 10 },
+        {
+          channels: {
+            asked: { subscribe: never, publish: never },
+            seen: { presence: true },
+            checked: { publish: "anyone", validate: never },
+          },
+        },
+      );
+      const client = await connected(hub);
+      hub.onConnect(never);
+      hub.onSubscribe(never);
+      hub.onDirect(never);
+      const payload = bytes(3);
+      const requests: readonly WithoutId[] = [
+        { type: "subscribe", channel: "asked" },
+        { type: "subscribe", channel: "seen" },
+        { type: "presence", channel: "seen" },
+        { type: "publish", channel: "asked", payload },
+        { type: "publish", channel: "checked", payload },
+        { type: "send", to: "x", payload },
+        { type: "refresh", token: "t" },
+      ];
+      for (const [i, request] of requests.entries()) client.say({ ...request, id: 50 + i });
+      await world.clock.advance(2999);
+      expect(client.answer(50)).toBeUndefined();
+      // The presence of a channel is asked for after the subscription before it.
+      await world.clock.advance(3001);
+      const codes = requests.map((_, i) => client.answer(50 + i)).map((packet) => packet && code(packet));
+      expect(codes).toEqual(requests.map(() => answer));
+      // Their places are free again, or not.
+      for (let id = 100; id < 104; id++) client.say({ type: "presence", id, channel: "seen", count: true });
+      expect(code(client.answer(103))).toBe(answer === undefined ? "rateLimited" : undefined);
+      client.cut();
+    }
+  },
   async connections() {
     const hub = await hubWith({ connections: 1 });
     expect(new TestClient(hub).closedWith).toBeUndefined();
