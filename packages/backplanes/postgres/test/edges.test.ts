@@ -76,7 +76,7 @@ describe.skipIf(bin === undefined)("postgres, at the edges", () => {
     await a.backplane.publish("plain", Buffer.from("two"), {});
     await a.backplane.control(Buffer.from("three"));
     await client.query("set role writer");
-    await a.backplane.publishInTransaction(client, {
+    await postgres(url, { schema: "made" }).publishInTransaction(client, {
       channel: "c",
       data: Buffer.from("four"),
       options: { retention, key: "4" },
