@@ -317,10 +317,12 @@ export class ClientChannel<Data> extends Emitter<ChannelEvents<Data>> implements
 
   #refused(error: ZurufError): void {
     this.emit("error", error);
-    if (error.retryable) {
+    // An `unsubscribe` that went out too fast was refused: the server has the subscription of before.
+    const taken = error.code === "alreadySubscribed";
+    if (error.retryable || taken) {
       const delay = error.retryAfter + this.#backoff.next();
-      const unanswered = error.code === "timeout";
-      this.#timer = this.#host.clock.setTimeout(() => (unanswered ? this.#renew() : this.request()), delay);
+      const again = taken || error.code === "timeout";
+      this.#timer = this.#host.clock.setTimeout(() => (again ? this.#renew() : this.request()), delay);
     } else this.#leave(error.code, error);
   }
 

@@ -186,6 +186,27 @@ describe("subscribing", () => {
     expect(server.line.of("subscribe")).toEqual([]);
   });
 
+  test("a subscription that the server still has, because it refused to end it, is renewed", async () => {
+    const { server, room } = setUp();
+    await room.subscribe();
+    let left = false;
+    server.script = (packet) => {
+      if (packet.type === "unsubscribe") {
+        if (left) return undefined;
+        left = true;
+        return { type: "error", id: packet.id, error: ["rateLimited", "too many packets", true, 0] };
+      }
+      if (packet.type !== "subscribe" || server.line.of("unsubscribe").length > 1) return undefined;
+      return { type: "error", id: packet.id, error: ["alreadySubscribed", "already subscribed", false, 0] };
+    };
+    room.unsubscribe();
+    const again = room.subscribe();
+    await settled();
+    await server.clock.advance(1000);
+    await again;
+    expect(room.state).toBe("subscribed");
+  });
+
   test("a subscription ended for a while comes back, from where it was", async () => {
     const { server, room } = setUp();
     await room.subscribe();
