@@ -11,6 +11,9 @@ const pollEvery = 1000;
 const rowsAtOnce = 1000;
 const channelsAtOnce = 200;
 
+/** SQLSTATEs that pass by themselves: connection lost (08), transaction rolled back (40), resources (53), operator's doing (57), system (58). */
+const passing = /^(08|40|53|57|58)/;
+
 /** Does in the background what no publication should wait for: deletes what retention does not keep, moves the outbox to the log, and looks for what no hint told. */
 export class Keeper {
   readonly #settings: Settings;
@@ -21,6 +24,7 @@ export class Keeper {
   #closed = false;
   #timers = new Set<NodeJS.Timeout>();
   readonly #working = new Set<Promise<unknown>>();
+  #said = "";
 
   constructor(
     settings: Settings,
@@ -50,9 +54,11 @@ export class Keeper {
       this.#timers.delete(timer);
       const session = this.#session();
       const done = session?.live === true ? work(session) : Promise.resolve();
-      // What failed is still there the next time; that the server is gone is said elsewhere.
+      // What failed is still there the next time.
       const working = done
-        .catch(() => undefined)
+        .catch((error: unknown) => {
+          this.#failed(error);
+        })
         .finally(() => {
           this.#working.delete(working);
           if (!this.#closed) this.#repeat(ms, work);
@@ -60,6 +66,14 @@ export class Keeper {
       this.#working.add(working);
     }, ms);
     this.#timers.add(timer);
+  }
+
+  /** What the server refuses again and again is said once; that it is gone, late or overloaded is said elsewhere. */
+  #failed(error: unknown): void {
+    if (!(error instanceof Error && "severity" in error && "code" in error)) return;
+    if (passing.test(String(error.code)) || error.message === this.#said) return;
+    this.#said = error.message;
+    process.emitWarning(`PostgreSQL refuses what is done in the background: ${error.message}`, "ZurufPostgresWarning");
   }
 
   async #move(session: Session): Promise<void> {
@@ -79,14 +93,19 @@ export class Keeper {
   }
 
   async #trim(session: Session): Promise<void> {
-    const channels = [...this.#grown].slice(0, channelsAtOnce);
-    for (const channel of channels) this.#grown.delete(channel);
-    const [row] = await session.questions.query(`select ${this.#settings.schema}.trim_1($1, $2)`, [
-      channels,
-      rowsAtOnce,
-    ]);
-    // Not all of it yet: they are looked at again.
-    if (Number(row?.[0] ?? 0) >= rowsAtOnce) for (const channel of channels) this.#grown.add(channel);
+    let left = this.#grown.size;
+    let full = false;
+    // Once also without any: what expired goes whatever its channel.
+    do {
+      const channels = [...this.#grown].slice(0, channelsAtOnce);
+      for (const channel of channels) this.#grown.delete(channel);
+      left -= channels.length;
+      const sql = `select ${this.#settings.schema}.trim_1($1, $2)`;
+      const [row] = await session.questions.query(sql, [channels, rowsAtOnce]);
+      full = Number(row?.[0] ?? 0) >= rowsAtOnce;
+      // Not all of it yet: they are looked at again.
+      if (full) for (const channel of channels) this.#grown.add(channel);
+    } while ((left > 0 || full) && !this.#closed);
   }
 
   /** Resolves when nothing is under way any more. */

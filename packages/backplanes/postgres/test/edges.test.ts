@@ -42,6 +42,36 @@ describe.skipIf(bin === undefined)("postgres, at the edges", () => {
     expect(fresh).toMatchObject({ status: "rejected", reason: { code: "notStored" } });
   });
 
+  test("an outbox that the server refuses to move is said, once", async () => {
+    const a = await join("stuck");
+    await client.query(`create function stuck.refuse() returns trigger language plpgsql as $$ begin raise exception 'the log is shut'; end $$;
+      create trigger refuse before insert on stuck.log execute function stuck.refuse()`);
+    const warnings: string[] = [];
+    const listen = ({ name, message }: Error): void => {
+      if (name === "ZurufPostgresWarning") warnings.push(message);
+    };
+    process.on("warning", listen);
+    const publication = { channel: "c", data: Buffer.from("1"), options: { retention } };
+    await postgres(server.url, { schema: "stuck" }).publishInTransaction(client, publication);
+    await expect.poll(() => warnings, { timeout: 5000 }).toHaveLength(1);
+    expect(warnings[0]).toContain("the log is shut");
+    // It is there still, and tried again.
+    await client.query("drop trigger refuse on stuck.log");
+    await expect.poll(async () => (await a.backplane.heads(["c"])).get("c")?.offset, { timeout: 5000 }).toBe(1);
+    process.off("warning", listen);
+    expect(warnings).toHaveLength(1);
+  });
+
+  test("what retention does not keep goes within seconds, however many channels grow", async () => {
+    const a = await join("many");
+    const channels = Array.from({ length: 600 }, (_, i) => `c${i}`);
+    const options = { retention: { ...retention, size: 1 } };
+    for (const text of ["one", "two"])
+      await Promise.all(channels.map((channel) => a.backplane.publish(channel, Buffer.from(text), options)));
+    const rows = async (): Promise<number | null> => (await client.query("select from many.log")).rowCount;
+    await expect.poll(rows, { timeout: 4000 }).toBe(600);
+  });
+
   test("an outbox larger than a transaction should be is moved bit by bit, in order", async () => {
     const a = await join("outbox");
     const publication = postgres(server.url, { schema: "outbox" });
