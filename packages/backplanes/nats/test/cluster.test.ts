@@ -144,7 +144,10 @@ describe.skipIf(program === undefined)("nats, a cluster of three", () => {
       await Promise.all(members.map((member) => member.until("up", () => member.isUp, electedWithin)));
       const last = await b.publish("c", "last");
       expect(last?.epoch).toBe(first?.epoch);
-      expect(await a.after("c", first?.epoch ?? "", first?.offset ?? 0)).toEqual([...texts, "last"]);
+      // Two killed at once were the majority that every acknowledgement rests on: what they had not written yet may be gone, but not in silence.
+      const kept = await a.after("c", first?.epoch ?? "", first?.offset ?? 0);
+      if (typeof kept === "string") expect(["retention", "rollback", "epoch"]).toContain(kept);
+      else expect(kept).toEqual([...texts, "last"]);
       await c.until("delivery", () => c.texts("c").includes("last"));
     },
   );
@@ -175,7 +178,7 @@ describe.skipIf(program === undefined || !full)("nats, a cluster of two", () => 
       expect(await refusals(nats(cluster.url), cluster.url)).toMatchObject({
         code: "unavailable",
         line: expect.stringMatching(
-          /^NATS at .*: (JetStream does not answer: its cluster has no leader|fewer than half .*)$/,
+          /^NATS at .*(: JetStream does not answer: its cluster has no leader|: fewer than half .*| did not answer within 5000 ms)$/,
         ) as unknown,
       });
     },
