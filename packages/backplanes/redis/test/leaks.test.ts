@@ -1,20 +1,9 @@
-import { readdirSync } from "node:fs";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { createClient } from "@redis/client";
 import { expect, test } from "vitest";
+import { expectNoLeak } from "../../../../test/brokers/leaks.ts";
 import { Member } from "../../../../test/brokers/member.ts";
 import { redis as redisBackplane } from "../src/index.ts";
 import { RedisProcess, redisServer } from "../../../../test/services/redis.ts";
-
-setFlagsFromString("--expose-gc");
-const collectGarbage = runInNewContext("gc") as () => void;
-/** Bytes of heap that something still holds. */
-function heapInUse(): number {
-  collectGarbage();
-  return process.memoryUsage().heapUsed;
-}
-const descriptors = (): number => readdirSync("/proc/self/fd").length;
 
 // A minute of restarts: with the other long tests.
 test.skipIf(redisServer === undefined || process.env["ZURUF_TEST_FULL"] === undefined)(
@@ -27,19 +16,7 @@ test.skipIf(redisServer === undefined || process.env["ZURUF_TEST_FULL"] === unde
     const channels = Array.from({ length: 200 }, (_, i) => `c${i}`);
     await member.backplane.subscribe(channels);
     const first = await member.publish("c0", "0");
-    let [fds, heap] = [0, 0];
-    for (let round = 1; round <= 50; round++) {
-      await redis.stop(round % 2 === 0 ? "SIGKILL" : "SIGTERM");
-      await member.until("down", () => !member.isUp);
-      await redis.start();
-      await member.until("up", () => member.isUp, 20_000);
-      await member.publish("c0", `${round}`);
-      await member.until("delivery", () => member.texts("c0").includes(`${round}`));
-      if (round === 10) [fds, heap] = [descriptors(), heapInUse()];
-    }
-    expect(descriptors()).toBeLessThanOrEqual(fds + 2);
-    // Not before timers of what is over have passed, which hold some MB for seconds.
-    await expect.poll(() => heapInUse() - heap, { interval: 1000, timeout: 30_000 }).toBeLessThan(5_000_000);
+    await expectNoLeak(redis, member, 50, "SIGTERM", (text) => member.publish("c0", text));
     // Every restart added a link to the chain, and every position is still good.
     expect(await member.after("c0", first?.epoch ?? "", 1)).toHaveLength(50);
     const client = createClient({ url: redis.url });
