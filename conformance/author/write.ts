@@ -3,14 +3,17 @@ import { mkdirSync, writeFileSync } from "node:fs";
 
 import type { Files } from "../vector.ts";
 import { vectors } from "./cases.ts";
+import { closing } from "./closing.ts";
+import { content } from "./content.ts";
+import { control } from "./control.ts";
 import { deflateCases } from "./deflate.ts";
-import { cases } from "./frames.ts";
+import { framing } from "./framing.ts";
 import { handshake } from "./handshake.ts";
 import { answers, offers } from "./negotiation.ts";
 import { sending } from "./sending.ts";
 
 export const files: Files = {
-  frames: cases.flatMap(vectors),
+  frames: [...framing, ...control, ...content, ...closing].flatMap(vectors),
   deflate: deflateCases.flatMap(vectors),
   sending,
   handshake,
