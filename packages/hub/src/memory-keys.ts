@@ -7,6 +7,12 @@ const overhead = 288;
 /** Default of `maxBytes`. */
 const defaultBytes = 64 * 1024 * 1024;
 
+/** What V8 keeps of a text: two bytes a character as soon as one of them is outside Latin-1. */
+function bytesOf(text: string): number {
+  // oxlint-disable-next-line no-control-regex -- Latin-1 begins with them.
+  return /[^\u0000-\u00ff]/.test(text) ? text.length * 2 : text.length;
+}
+
 /** One channel's keys. */
 export type ChannelKeys = Map<string, RememberedKey>;
 
@@ -14,6 +20,7 @@ interface RememberedKey {
   readonly owner: ChannelKeys;
   readonly key: string;
   readonly position: Position;
+  readonly bytes: number;
   readonly until: number;
   next: RememberedKey | undefined;
 }
@@ -35,12 +42,13 @@ export class MemoryKeys {
   }
 
   remember(owner: ChannelKeys, key: string, position: Position, now: number): void {
-    const entry: RememberedKey = { owner, key, position, until: now + keyWindow, next: undefined };
+    const bytes = bytesOf(key) + overhead;
+    const entry: RememberedKey = { owner, key, position, bytes, until: now + keyWindow, next: undefined };
     owner.set(key, entry);
     if (this.#last === undefined) this.#first = entry;
     else this.#last.next = entry;
     this.#last = entry;
-    this.#bytes += key.length + overhead;
+    this.#bytes += bytes;
     while (this.#bytes > this.#maxBytes) this.#forgetFirst();
   }
 
@@ -53,7 +61,7 @@ export class MemoryKeys {
     if (entry === undefined) return;
     this.#first = entry.next;
     if (this.#first === undefined) this.#last = undefined;
-    this.#bytes -= entry.key.length + overhead;
+    this.#bytes -= entry.bytes;
     // A rollback may have forgotten it already, and the key may have come again.
     if (entry.owner.get(entry.key) === entry) entry.owner.delete(entry.key);
   }

@@ -39,6 +39,19 @@ test("keys at their bound and over it: the oldest of all channels are forgotten 
   expect(await known(broker, "a", names.slice(0, 1))).toEqual([false]);
 });
 
+test.each([
+  ["ü", 1],
+  ["€", 2],
+])("a character like %s counts for the %i bytes that it takes", async (character, bytes) => {
+  const name = (i: number): string => `${i}${character.repeat(99)}`;
+  const names = Array.from({ length: 10 }, (_, i) => name(i));
+  const broker = new MemoryBroker({ clock: new TestClock(), keyBytes: 10 * (100 * bytes + 288) });
+  await known(broker, "a", names);
+  expect(await known(broker, "a", names)).toEqual(names.map(() => true));
+  await known(broker, "a", ["one more"]);
+  expect(await known(broker, "a", names.slice(0, 1))).toEqual([false]);
+});
+
 test("a key that a rollback forgot, and that came again, is known for its own time", () => {
   const keys = new MemoryKeys(2 * 289);
   const owner = new Map();
