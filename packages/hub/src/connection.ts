@@ -99,8 +99,7 @@ export class Connection implements HubConnection, Session {
       if (this.#bucket !== undefined && this.#tooFast(packet, this.#bucket)) return;
       this.#handle(packet);
     } catch (error) {
-      if (error instanceof PacketError) this.#badPacket(error);
-      else this.#broken(error);
+      this.#failed(error);
     }
   }
 
@@ -150,7 +149,13 @@ export class Connection implements HubConnection, Session {
   close(code: number, reason: string): void {
     if (this.state === "closing" || this.state === "closed") return;
     this.state = "closing";
-    this.#transport.close(code, reason);
+    try {
+      this.#transport.close(code, reason);
+    } catch (error) {
+      this.core.log("error", "closing a connection failed", { client: this.client, error: describe(error) });
+      // It will not say so itself any more.
+      this.closed(code, reason);
+    }
   }
 
   send(packet: Packet): void {
@@ -221,7 +226,13 @@ export class Connection implements HubConnection, Session {
     this.state = "open";
     const inbox = this.#inbox;
     this.#inbox = [];
-    for (const packet of inbox) this.#handle(packet);
+    for (const packet of inbox) {
+      try {
+        this.#handle(packet);
+      } catch (error) {
+        this.#failed(error);
+      }
+    }
   }
 
   /** Once a second: time-outs, expiry and heartbeat. */
@@ -307,14 +318,20 @@ export class Connection implements HubConnection, Session {
   #sendRaw(message: string | Uint8Array | SharedMessages): void {
     if (this.state === "closing" || this.state === "closed") return;
     this.#sent = this.core.ticks;
-    if (this.#transport.send(message)) return;
+    try {
+      if (this.#transport.send(message)) return;
+    } catch (error) {
+      // Whoever sends may be about to send to others.
+      this.#broken(error);
+      return;
+    }
     this.#congested = true;
     if (this.#transport.bufferedBytes <= this.core.limits.queueBytes) return;
     this.core.counters.slow++;
     this.close(CloseCode.slow, "too slow: more waits for this connection than its queue may hold");
   }
 
-  /** Sends an answer; a failing transport or codec must not surface in whoever finished the request. */
+  /** Sends an answer; a failing codec must not surface in whoever finished the request. */
   answer(packet: Packet): void {
     try {
       this.send(packet);
@@ -365,6 +382,12 @@ export class Connection implements HubConnection, Session {
       // The ids of answers are the server's own: repeated in an error, they would name another request of the client.
       this.fail(packet.id, new ZurufError("rateLimited", "too many packets", { retryAfter: wait }), "request");
     return true;
+  }
+
+  /** A packet could not be read, or not be handled. */
+  #failed(error: unknown): void {
+    if (error instanceof PacketError) this.#badPacket(error);
+    else this.#broken(error);
   }
 
   #badPacket(error: PacketError): void {

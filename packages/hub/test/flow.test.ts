@@ -81,6 +81,68 @@ describe("slow connections", () => {
   });
 });
 
+describe("a transport that throws", () => {
+  /** Throws from `send` or `close` on, when told so. */
+  class Broken extends TestClient {
+    breaks: "send" | "close" | undefined;
+    override send(message: Parameters<TestClient["send"]>[0]): boolean {
+      if (this.breaks === "send") throw new Error("this socket is broken");
+      return super.send(message);
+    }
+    override close(closeCode: number, reason: string): void {
+      if (this.breaks !== undefined) throw new Error("this socket cannot be closed");
+      super.close(closeCode, reason);
+    }
+  }
+
+  test.each(["log:x", "raw:x"])("costs the other subscribers of %s nothing, and its own connection ends", async (x) => {
+    const hub = await world.hub({ channels });
+    const clients = [new TestClient(hub), new Broken(hub), new TestClient(hub)] as const;
+    for (const client of clients) {
+      await client.connect();
+      await client.ask({ type: "subscribe", channel: x });
+    }
+    clients[1].breaks = "send";
+    await Promise.all([hub.publish(x, 1), hub.publish(x, 2)]);
+    await settle();
+    for (const client of [clients[0], clients[2]]) expect(client.texts()).toEqual(["1", "2"]);
+    expect(world.logs.join()).toContain("this socket is broken");
+    expect(hub.status()).toMatchObject({ connections: 2, sessions: 2 });
+  });
+
+  test("leaves nothing behind when it cannot even be closed", async () => {
+    const hub = await world.hub({ channels });
+    const client = new Broken(hub);
+    const left: number[] = [];
+    hub.onDisconnect((_session, { code: closeCode }) => void left.push(closeCode));
+    const { client: id } = await client.connect();
+    client.breaks = "close";
+    await hub.disconnect({ client: id });
+    expect(hub.status()).toMatchObject({ connections: 0, sessions: 0 });
+    expect(left).toEqual([4004]);
+    expect(world.logs.join()).toContain("this socket cannot be closed");
+  });
+});
+
+test("a word that only servers say, behind connect, costs nothing of what else waits there", async () => {
+  const hub = await world.hub({ channels });
+  hub.onConnect(() => Promise.resolve(undefined));
+  const client = new TestClient(hub);
+  client.say({ type: "connect", id: 1 });
+  client.say({ type: "subscribe", id: 2, channel: "raw:x" });
+  client.say({ type: "unsubscribed", id: 3 });
+  client.say({ type: "subscribe", id: 4, channel: "raw:y" });
+  await settle();
+  expect(client.packets.filter((packet) => "id" in packet && packet.id === 1)).toHaveLength(1);
+  expect([1, 2, 3, 4].map((id) => code(client.answer(id)))).toEqual([
+    "connected",
+    "subscribed",
+    "badRequest",
+    "subscribed",
+  ]);
+  expect(hub.counters.badPackets).toBe(1);
+});
+
 describe("limits", () => {
   test("packets per second: a retryable error that says when, then the connection", async () => {
     const hub = await world.hub({ channels, limits: { packetsPerSecond: 10, packetBurst: 5 } });
