@@ -54,11 +54,12 @@ export class Connection implements HubConnection, Session {
   readonly #transport: Transport;
   readonly #opened: number;
   readonly #bucket: TokenBucket | undefined;
+  /** What may still be refused before the connection ends; undefined: nothing was refused yet. */
+  #patience: TokenBucket | undefined;
   #congested = false;
   #whenWritable: (() => void)[] = [];
   #waiting = 0;
   #bad = 0;
-  #refused = 0;
   #inbox: Packet[] = [];
   readonly #turns = new Map<string, Promise<unknown>>();
   #heard: number;
@@ -369,12 +370,15 @@ export class Connection implements HubConnection, Session {
     // What the server asked for is no haste of the client's; `pendingPushes` bounds it.
     if (answers && this.pushes.awaits(packet.id)) return false;
     const wait = bucket.take(this.core.clock.now());
-    if (wait === 0) {
-      this.#refused = 0;
-      return false;
-    }
+    if (wait === 0) return false;
     this.core.counters.rateLimited++;
-    if (++this.#refused > this.core.limits.packetBurst)
+    // Counted on its own, not in a row: a flood is a flood though the bucket lets a trickle of it through.
+    this.#patience ??= new TokenBucket(
+      10 * this.core.limits.packetBurst,
+      this.core.limits.packetsPerSecond / 100,
+      this.core.clock.now(),
+    );
+    if (this.#patience.take(this.core.clock.now()) > 0)
       this.close(CloseCode.rateLimited, `too many packets retryAfter=${wait}`);
     else if (packet.type === "publish") {
       publishFrom(this, packet, new ZurufError("rateLimited", "too many packets", { retryAfter: wait }));

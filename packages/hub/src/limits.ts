@@ -14,7 +14,7 @@ export interface Limits {
   readonly requests: number;
   /** Packets per second of one connection, on average; 0: no limit. */
   readonly packetsPerSecond: number;
-  /** Packets that one connection may send at once after being quiet. */
+  /** Packets that one connection may send at once after being quiet. Ten times as many may be refused, and ten times `packetsPerSecond`; then closed with 4403. */
   readonly packetBurst: number;
   /** Milliseconds that a hook, an access function or `validate` may take; then the request is answered with `timeout`. 0: no limit. */
   readonly hookTimeout: number;

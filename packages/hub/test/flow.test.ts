@@ -156,8 +156,22 @@ describe("limits", () => {
     await world.clock.advance(100);
     client.say({ type: "ping", id: 15 });
     expect(client.answer(15)?.type).toBe("pong");
-    for (let id = 20; id < 26; id++) client.say({ type: "ping", id });
+    for (let id = 20; id < 71; id++) client.say({ type: "ping", id });
     expect(client.closedWith?.code).toBe(4403);
+  });
+
+  test("a flood ends the connection, though some of it comes when it may", async () => {
+    const hub = await world.hub({ channels, limits: { packetsPerSecond: 10, packetBurst: 100 } });
+    const [flood, hasty] = [new TestClient(hub), new TestClient(hub)];
+    await flood.connect();
+    await hasty.connect();
+    for (let ms = 0; ms < 10_000; ms += 2) {
+      await world.clock.advance(2);
+      flood.say({ type: "ping", id: 10 + ms });
+      if (ms % 20 === 0) hasty.say({ type: "ping", id: 10 + ms });
+    }
+    expect(flood.closedWith?.code).toBe(4403);
+    expect([hasty.of("error").length > 200, hasty.closedWith]).toEqual([true, undefined]);
   });
 
   test("a channel's rate", async () => {
