@@ -10,6 +10,8 @@ declare global {
   function mine(url: string): Backplane;
   function verify(token: string | undefined): Promise<string>;
   function userOf(headers: unknown): Promise<string>;
+  function roomsThatWereOccupied(): Promise<readonly string[]>;
+  function vacate(room: string): Promise<void>;
   function totalOf(data: unknown): number;
   function handle(message: string | Uint8Array): void;
   function write(chunk: Uint8Array): void;

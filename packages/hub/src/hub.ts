@@ -134,7 +134,7 @@ export class Hub<ChannelMap extends object = Record<string, unknown>, Methods ex
     this.#state = "closed";
     for (const timer of this.#timers) this.#core.clock.clearTimeout(timer);
     this.#core.channels.close();
-    this.#core.presence.close();
+    await this.#core.presence.close();
     await this.#core.control.bye();
     await this.#core.backplane.close();
   }

@@ -48,8 +48,10 @@ test("members of an instance that gives no sign of life are not believed, and ma
     channels: [{ channel: "room", version: 1, entries: [{ client: "ghost", since: 1 }] }],
   });
   expect(await hub.presence("room")).toMatchObject({ members: 1 });
-  // Another life of it knows nothing of the ghost.
+  // Another life of it knows nothing of the ghost, which had a while to come back.
   await say({ type: "beat", incarnation: "two" });
+  expect(await hub.presence("room", { limit: 0 })).toMatchObject({ members: 1 });
+  await world.clock.advance(5000);
   expect(await hub.presence("room", { limit: 0 })).toMatchObject({ members: 0 });
   await stranger.close();
 });

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Backplane, BackplaneSink, Hub } from "../src/index.ts";
+import { decodeControl, type ControlMessage } from "../src/control-message.ts";
 import { TestClient, World } from "./harness.ts";
 
 let world: World;
@@ -15,6 +16,8 @@ afterEach(async () => {
 
 interface Instance {
   readonly hub: Hub;
+  /** Types of control messages that do not reach it. */
+  readonly misses: Set<ControlMessage["type"]>;
   /** Dies without a word. */
   die(): Promise<void>;
   down(): void;
@@ -24,6 +27,9 @@ interface Instance {
 /** An instance that writes down its hooks' calls as "name+channel" and "name-channel". */
 async function instanceOf(name: string): Promise<Instance> {
   let dead = false;
+  let cut = false;
+  const misses = new Set<ControlMessage["type"]>();
+  const heard = (message: Uint8Array): boolean => !misses.has(decodeControl(message)?.message.type ?? "beat");
   let sink: BackplaneSink | undefined;
   const wrap = (backplane: Backplane): Backplane => ({
     can: backplane.can,
@@ -31,7 +37,7 @@ async function instanceOf(name: string): Promise<Instance> {
       sink = given;
       return backplane.start(instance, {
         publication: (channel, item) => given.publication(channel, item),
-        control: (from, message) => void (!dead && given.control(from, message)),
+        control: (from, message) => void (!dead && !cut && heard(message) && given.control(from, message)),
         up: () => given.up(),
         down: (reason) => given.down(reason),
         suspect: (channels) => given.suspect(channels),
@@ -43,7 +49,7 @@ async function instanceOf(name: string): Promise<Instance> {
     heads: (channels) => backplane.heads(channels),
     history: (...range) => backplane.history(...range),
     control: async (...message) => {
-      if (!dead) await backplane.control(...message);
+      if (!dead && !cut) await backplane.control(...message);
     },
     close: () => backplane.close(),
   });
@@ -52,16 +58,17 @@ async function instanceOf(name: string): Promise<Instance> {
   hub.onVacated((channel) => void (!dead && events.push(`${name}-${channel}`)));
   return {
     hub,
+    misses,
     async die() {
       dead = true;
       await hub.close();
     },
     down() {
-      dead = true;
+      cut = true;
       sink?.down("cut");
     },
     up() {
-      dead = false;
+      cut = false;
       sink?.up();
     },
   };
@@ -151,6 +158,99 @@ describe("onVacated, when the last members die with their instance", () => {
     await enter(b, "room:2");
     await world.clock.advance(4_000);
     expect(called()).toEqual(["b+room:2", "b-room:1"]);
+  });
+});
+
+describe("onVacated is not called while somebody may be there:", () => {
+  test("two instances that leave one after the other each leave their members 5 s", async () => {
+    const [a, b, c] = [await instanceOf("a"), await instanceOf("b"), await instanceOf("c")];
+    await settleDown();
+    for (const instance of [b, c]) await enter(instance, "room:1");
+    called();
+    await b.hub.close();
+    await world.clock.advance(3_000);
+    await c.hub.close();
+    await world.clock.advance(4_000);
+    expect(called()).toEqual([]);
+    await world.clock.advance(2_000);
+    expect(called()).toEqual(["a-room:1"]);
+    await settleDown();
+    expect(called()).toEqual([]);
+    expect(a.hub.instances()).toEqual(["a"]);
+  });
+
+  test("the answer of an instance that has somebody is awaited, also when it is lost", async () => {
+    const [a, b] = [await instanceOf("a"), await instanceOf("b")];
+    await settleDown();
+    await enter(b, "room:1");
+    a.misses.add("state");
+    const client = await enter(a, "room:1");
+    await client.ask({ type: "unsubscribe", channel: "room:1" });
+    await world.clock.advance(3_000);
+    a.misses.clear();
+    await world.clock.advance(10_000);
+    expect(called()).toEqual(["a+room:1", "b+room:1"]);
+  });
+
+  test("nobody who cannot be heard has left", async () => {
+    const [a, b] = [await instanceOf("a"), await instanceOf("b")];
+    await settleDown();
+    const client = await enter(a, "room:1");
+    a.down();
+    const other = await enter(b, "room:1");
+    await client.ask({ type: "unsubscribe", channel: "room:1" });
+    await world.clock.advance(9_000);
+    a.up();
+    await settleDown();
+    expect(called()).toEqual(["a+room:1", "b+room:1"]);
+    await other.ask({ type: "unsubscribe", channel: "room:1" });
+    await world.clock.advance(1_000);
+    expect(called()).toEqual(["b-room:1"]);
+  });
+
+  test("an instance that is back under its name leaves its members their 5 s", async () => {
+    const [a, b] = [await instanceOf("a"), await instanceOf("b")];
+    await settleDown();
+    const watcher = await enter(a, "room:1");
+    for (const room of ["room:1", "room:2", "room:3"]) await enter(b, room);
+    await watcher.ask({ type: "unsubscribe", channel: "room:1" });
+    called();
+    await b.die();
+    const again = await instanceOf("b");
+    await world.clock.advance(2_000);
+    await again.hub.close();
+    await world.clock.advance(500);
+    const third = await instanceOf("b");
+    await world.clock.advance(1_000);
+    expect(called()).toEqual([]);
+    await enter(third, "room:2");
+    await world.clock.advance(10_000);
+    expect(called()).toEqual(["a-room:1", "a-room:3", "b+room:2"]);
+  });
+});
+
+describe("the last instance that stops", () => {
+  test("says what it leaves empty, also of one that left just before it, and waits for the application", async () => {
+    const [a, b] = [await instanceOf("a"), await instanceOf("b")];
+    await settleDown();
+    await enter(a, "room:1");
+    await enter(b, "room:1");
+    await enter(b, "room:2");
+    called();
+    await b.hub.close();
+    let finish = (): void => undefined;
+    const working = new Promise<void>((resolve) => (finish = resolve));
+    a.hub.onVacated(async (channel) => {
+      await working;
+      events.push(`a-${channel}`);
+    });
+    let closed = false;
+    const closing = a.hub.close().then(() => (closed = true));
+    await world.clock.advance(1_000);
+    expect(closed).toBe(false);
+    finish();
+    await closing;
+    expect(called()).toEqual(["a-room:1", "a-room:2"]);
   });
 });
 

@@ -3,9 +3,9 @@ import type { InstanceId } from "../backplane.ts";
 import type { Connection } from "../connection.ts";
 import type { ChannelState, ControlMessage, Entry } from "../control-message.ts";
 import type { Core } from "../core.ts";
-import { describe } from "../errors.ts";
 import { beatEvery, lease } from "../peers.ts";
 import { digestOf, sameDigest } from "./digest.ts";
+import { Occupancy } from "./occupancy.ts";
 import { inParts } from "./parts.ts";
 import { PresenceChannel } from "./presence-channel.ts";
 
@@ -37,24 +37,34 @@ export class Presence {
   readonly #wantedBy = new Map<InstanceId, Set<string>>();
   #version = 0;
   #wanting: Set<string> | undefined;
-  /** Instances that said goodbye, until their members are forgotten: the timer for that, and the channels that they wanted. */
+  /**
+   * Lives of instances that are over, until their members are forgotten: the timer for that, and the channels that they wanted.
+   * Named as no instance is, because another life of the same instance may be there already.
+   */
   readonly #leaving = new Map<InstanceId, { readonly timer: unknown; readonly wanted: ReadonlySet<string> }>();
+  #left = 0;
+  readonly #occupancy: Occupancy;
+  /** Instances that have not said since the line works again whether something was missed. */
+  readonly #unheard = new Set<InstanceId>();
   #up = false;
   #downSince = 0;
   #settled = 0;
 
   constructor(core: Core) {
     this.#core = core;
+    this.#occupancy = new Occupancy(core);
   }
 
   /** The line to the others works (again). */
   up(): void {
     // The others have let this instance's members leave, and may have said so.
     if (!this.#up && this.#core.ticks - this.#downSince > lease)
-      for (const channel of this.#channels.values()) if (channel.local.size > 0) this.#tell("occupied", channel.name);
+      for (const channel of this.#channels.values()) if (channel.local.size > 0) this.#occupancy.occupied(channel.name);
+    const { peers } = this.#core.control;
+    for (const peer of peers.live()) this.#unheard.add(peer);
     this.#up = true;
     this.#settled = this.#core.clock.now() + settleFor;
-    this.#core.control.peers.renew(this.#core.ticks);
+    peers.renew(this.#core.ticks);
     this.#core.control.beat(true);
   }
 
@@ -110,26 +120,40 @@ export class Presence {
     }
   }
 
-  /** An instance has said goodbye: its members are given the time to come back to another. */
+  /** A life of an instance is over, by its own word: its members are given the time to come back to another. */
   leaving(peer: InstanceId): void {
     const wanted = this.#wantedBy.get(peer) ?? new Set();
     this.#wantedBy.delete(peer);
+    this.#unheard.delete(peer);
+    const life = `\0${++this.#left}`;
     for (const channel of this.#channels.values()) {
-      if (channel.awaiting.delete(peer) && channel.awaiting.size === 0) channel.settle();
+      channel.versions.delete(peer);
+      channel.view.rename(peer, life);
+      if (channel.awaiting.has(peer)) this.#neverHeard(channel, peer, wanted);
     }
     const timer = this.#core.clock.setTimeout(() => {
-      this.#leaving.delete(peer);
-      this.#forget(peer, wanted);
+      this.#leaving.delete(life);
+      for (const channel of this.#channels.values()) this.#touched(channel, channel.view.replace(life, []));
+      this.#inherit(wanted);
     }, lingerFor);
-    this.#leaving.set(peer, { timer, wanted });
+    this.#leaving.set(life, { timer, wanted });
   }
 
-  /** The hub stops: no timer of presence outlives it. */
-  close(): void {
-    for (const channel of this.#channels.values())
-      for (const { linger } of channel.local.values()) this.#core.clock.clearTimeout(linger);
-    for (const { timer } of this.#leaving.values()) this.#core.clock.clearTimeout(timer);
+  /** The hub stops: no timer of presence outlives it. The last instance says what it leaves empty, and waits for the application. */
+  async close(): Promise<void> {
+    const left = new Set<string>();
+    for (const { name, occupied, local } of this.#channels.values()) {
+      if (occupied) left.add(name);
+      for (const { linger } of local.values()) this.#core.clock.clearTimeout(linger);
+    }
+    for (const { timer, wanted } of this.#leaving.values()) {
+      for (const name of wanted) left.add(name);
+      this.#core.clock.clearTimeout(timer);
+    }
     this.#channels.clear();
+    this.#leaving.clear();
+    if (this.#up && this.#core.control.peers.live().length === 0)
+      await Promise.all([...left].map((name) => this.#occupancy.vacated(name)));
   }
 
   /** Once a second. */
@@ -144,7 +168,9 @@ export class Presence {
     }
     const closed: string[] = [];
     for (const channel of this.#channels.values()) {
-      if (channel.users === 0 && channel.idleTicks++ >= idleFor) {
+      this.#occupancy.seen(channel, () => this.#isCertain(channel));
+      const needed = channel.users > 0 || this.#occupancy.isInQuestion(channel);
+      if (!needed && channel.idleTicks++ >= idleFor) {
         this.#channels.delete(channel.name);
         closed.push(channel.name);
       } else if (channel.watchers.size > 0 && this.#isStale(channel) !== channel.stale) {
@@ -158,10 +184,8 @@ export class Presence {
   /** An instance has given a sign of life. */
   heard(peer: InstanceId, news: "new" | "replaced" | "known"): void {
     if (news === "known") return;
-    // Back under the same name: what it had is void now, not in a while.
-    const left = this.#leaving.get(peer);
-    this.#core.clock.clearTimeout(left?.timer);
-    if (news === "replaced" || this.#leaving.delete(peer)) this.#forget(peer, left?.wanted);
+    // Another life of it is there: the one before ended without a word.
+    if (news === "replaced") this.leaving(peer);
     if (this.#channels.size > 0) this.#wantAll(peer);
   }
 
@@ -191,6 +215,7 @@ export class Presence {
           this.#core.control.send({ type: "again" }, from);
         // An answer that is still awaited was lost, as likely as not: that one, and the question, may have been of nobody.
         if (this.#awaits(from) || !sameDigest(message.has, digestOf(this.#have(from)))) this.#wantAll(from);
+        this.#unheard.delete(from);
         return;
       default:
         this.#core.log("debug", "a control message is not for presence", { type: message.type });
@@ -298,8 +323,9 @@ export class Presence {
   }
 
   #replace(channel: PresenceChannel, from: InstanceId, version: number, entries: readonly Entry[], more = false): void {
-    this.#touched(channel, channel.view.replace(from, entries));
+    const touched = channel.view.replace(from, entries);
     if (!more) this.#whole(channel, from, version);
+    this.#touched(channel, touched);
   }
 
   /** All that an instance has in a channel is known now. */
@@ -327,15 +353,23 @@ export class Presence {
     this.#touched(channel, touched);
   }
 
-  /** An instance is gone, or another life of it is there. */
-  #forget(peer: InstanceId, wanted: ReadonlySet<string> = this.#wantedBy.get(peer) ?? new Set()): void {
+  /** An instance is gone without a word, its lease is over. */
+  #forget(peer: InstanceId): void {
+    const wanted = this.#wantedBy.get(peer) ?? new Set();
     this.#wantedBy.delete(peer);
+    this.#unheard.delete(peer);
     for (const channel of this.#channels.values()) {
-      // It may have had members whose coming was not heard of here.
-      if (channel.awaiting.has(peer) && wanted.has(channel.name)) channel.occupied = true;
+      if (channel.awaiting.has(peer)) this.#neverHeard(channel, peer, wanted);
       this.#replace(channel, peer, 0, []);
     }
     this.#inherit(wanted);
+  }
+
+  /** An instance has gone that never said what it has in a channel: there may have been members whose coming was not heard of here. */
+  #neverHeard(channel: PresenceChannel, peer: InstanceId, wanted: ReadonlySet<string>): void {
+    if (wanted.has(channel.name)) channel.occupied = true;
+    channel.awaiting.delete(peer);
+    if (channel.awaiting.size === 0) channel.settle();
   }
 
   /**
@@ -348,10 +382,22 @@ export class Presence {
     const heir = control.peers.elders(ticks).reduce((least, peer) => (peer < least ? peer : least), instance);
     const others = [...this.#wantedBy.values()];
     for (const name of names) {
-      if (this.#channels.has(name) || others.some((wanted) => wanted.has(name))) continue;
-      if (heir === instance) this.#tell("vacated", name);
+      if (this.#channels.has(name) || others.some((wanted) => wanted.has(name)) || this.#isLeft(name)) continue;
+      if (heir === instance) void this.#occupancy.vacated(name);
       else this.#wantedBy.set(heir, (this.#wantedBy.get(heir) ?? new Set()).add(name));
     }
+  }
+
+  /** Somebody who left may have members there that are still given their time. */
+  #isLeft(name: string): boolean {
+    for (const { wanted } of this.#leaving.values()) if (wanted.has(name)) return true;
+    return false;
+  }
+
+  /** Nobody is in a channel that this instance does not know of. */
+  #isCertain({ name, awaiting }: PresenceChannel): boolean {
+    const settled = this.#up && this.#settled <= this.#core.clock.now() && this.#unheard.size === 0;
+    return settled && awaiting.size === 0 && !this.#isLeft(name);
   }
 
   #gone(channel: PresenceChannel, client: string): void {
@@ -379,27 +425,13 @@ export class Presence {
 
   #touched(channel: PresenceChannel, members: readonly string[]): void {
     channel.touched(members);
-    const occupied = channel.view.members > 0;
-    if (occupied !== channel.occupied) {
-      channel.occupied = occupied;
-      this.#tell(occupied ? "occupied" : "vacated", channel.name);
-    }
+    this.#occupancy.seen(channel, () => this.#isCertain(channel));
     if (channel.flushing || channel.dirty.size === 0) return;
     channel.flushing = true;
     this.#core.clock.setTimeout(() => {
       channel.flushing = false;
       this.#flush(channel);
     }, flushAfter);
-  }
-
-  #tell(what: "occupied" | "vacated", channel: string): void {
-    const hook = this.#core.hooks[what];
-    if (hook === undefined) return;
-    Promise.resolve()
-      .then(() => hook(channel))
-      .catch((error: unknown) => {
-        this.#core.log("error", "the onOccupied or onVacated hook failed", { channel, error: describe(error) });
-      });
   }
 
   #flush(channel: PresenceChannel): void {

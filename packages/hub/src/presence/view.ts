@@ -52,6 +52,19 @@ export class PresenceView {
     return [member];
   }
 
+  /** What an instance has counts as another's from now on; no member is touched. */
+  rename(owner: InstanceId, as: InstanceId): void {
+    const entries = this.#owners.get(owner);
+    if (entries === undefined) return;
+    this.#owners.delete(owner);
+    this.#owners.set(as, entries);
+    for (const entry of entries.values()) {
+      const copies = this.#members.get(memberOf(entry))?.get(entry.client);
+      copies?.delete(owner);
+      copies?.set(as, entry);
+    }
+  }
+
   /** What an instance has now, in place of all it had. */
   replace(owner: InstanceId, entries: readonly Entry[]): string[] {
     const touched = new Set<string>();
