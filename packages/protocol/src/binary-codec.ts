@@ -94,16 +94,15 @@ function readPacket(reader: Reader, { shape, byTag, required }: Entry, packet: F
     packet[name] = value;
   }
   if (shape.options === undefined) return;
-  if (!reader.done || last !== undefined) {
-    for (let tag = reader.uint(); tag !== 0; tag = reader.uint()) {
-      const body = reader.bytes(reader.uint());
-      const option = byTag.get(tag);
-      if (option === undefined) continue;
-      const [name, type] = option;
-      const value = fieldCodecs[type].read(new Reader(body));
-      if (!checks[type](value)) throw new PacketError(`${word}: ${name} has a wrong value`);
-      packet[name] = value;
-    }
+  const mayEnd = last === undefined;
+  for (let tag = readTag(reader, mayEnd); tag !== 0; tag = readTag(reader, mayEnd)) {
+    const body = reader.bytes(reader.uint());
+    const option = byTag.get(tag);
+    if (option === undefined) continue;
+    const [name, type] = option;
+    const value = fieldCodecs[type].read(new Reader(body));
+    if (!checks[type](value)) throw new PacketError(`${word}: ${name} has a wrong value`);
+    packet[name] = value;
   }
   for (const name of required) if (packet[name] === undefined) throw new PacketError(`${word}: ${name} is missing`);
   if (last === "payload") packet["payload"] = readPayload(reader);
@@ -112,6 +111,11 @@ function readPacket(reader: Reader, { shape, byTag, required }: Entry, packet: F
     if (!checks[last[1]](value)) throw new PacketError(`${word}: ${last[0]} is wrong`);
     packet[last[0]] = value;
   }
+}
+
+/** @param mayEnd a list of options that nothing follows may end with the message. */
+function readTag(reader: Reader, mayEnd: boolean): number {
+  return mayEnd && reader.done ? 0 : reader.uint();
 }
 
 function encodeMsg({ channel, offset, info, payload }: PacketOf<"msg">): Uint8Array {
