@@ -66,11 +66,17 @@ afterAll(() => {
 /** The commands that this very run, or the gate, is made of, and those that take longer than a test may: their scripts must exist. */
 const known = /^npm (?:ci|test|run (?:check|test:full|test:nodes|test:faults|bench|fuzz|sim|conformance))(?: -- .*)?$/;
 
-/** What the documents name by example is replaced by what the tests have. */
-function here(command: string): string {
-  return command
-    .replaceAll("redis://127.0.0.1:6379", process.env["ZURUF_TEST_REDIS_URL"] ?? "no-redis")
-    .replaceAll("postgres://127.0.0.1/guestbook", process.env["ZURUF_TEST_POSTGRES_URL"] ?? "no-postgres");
+/** What the documents name by example, and the variable of what the tests have in its place. */
+const substitutes = [
+  ["redis://127.0.0.1:6379", "ZURUF_TEST_REDIS_URL"],
+  ["postgres://127.0.0.1/guestbook", "ZURUF_TEST_POSTGRES_URL"],
+] as const;
+
+/** The command with what the tests have, and what it needs and they have not: `npm test` starts all of it. */
+function here(command: string): { readonly line: string; readonly missing: readonly string[] } {
+  const named = substitutes.filter(([example]) => command.includes(example));
+  const line = named.reduce((text, [example, name]) => text.replaceAll(example, process.env[name] ?? ""), command);
+  return { line, missing: named.map(([, name]) => name).filter((name) => process.env[name] === undefined) };
 }
 
 const apiKey = "a-key-of-the-documents-test";
@@ -105,46 +111,44 @@ async function serve(command: string, use: (url: string) => Promise<void>): Prom
 }
 
 describe("shell commands", () => {
-  test.each(
+  test.for(
     commands
       .flatMap((command) => command.split(" && "))
       .filter((command, index, all) => all.indexOf(command) === index),
-  )(
-    "%s",
-    async (command) => {
-      if (known.test(command)) {
-        const script = /^npm (?:run )?([\w:]+)/.exec(command)?.[1] ?? "";
-        const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
-          scripts: Record<string, string>;
-        };
-        if (script !== "ci") expect(Object.keys(scripts)).toContain(script);
-        return;
-      }
-      if (/\bnpm start\b|\bzuruf serve\b/.test(command) && !command.includes("--help")) {
-        // The variable for the port, which `serve` sets, gives way to the flag.
-        await serve(here(command).replaceAll(/--port \d+/g, "--port 0"), async (url) => {
-          const answer = await fetch(new URL("healthz", url));
-          expect(answer.status).toBe(200);
+  )("%s", { timeout: 60_000 }, async (command, { skip }) => {
+    const { line, missing } = here(command);
+    skip(missing.length > 0, `${missing.join(" and ")} not set: \`npm test\` starts what is needed`);
+    if (known.test(command)) {
+      const script = /^npm (?:run )?([\w:]+)/.exec(command)?.[1] ?? "";
+      const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+        scripts: Record<string, string>;
+      };
+      if (script !== "ci") expect(Object.keys(scripts)).toContain(script);
+      return;
+    }
+    if (/\bnpm start\b|\bzuruf serve\b/.test(command) && !command.includes("--help")) {
+      // The variable for the port, which `serve` sets, gives way to the flag.
+      await serve(line.replaceAll(/--port \d+/g, "--port 0"), async (url) => {
+        const answer = await fetch(new URL("healthz", url));
+        expect(answer.status).toBe(200);
+      });
+      return;
+    }
+    if (command.startsWith("curl ")) {
+      await serve(server.replace("8080", "0"), async (url) => {
+        const asked = command
+          .replaceAll("http://127.0.0.1:8080", url.replace(/\/$/, ""))
+          .replace("curl", "curl --silent --show-error --fail-with-body");
+        const { stdout } = await promisify(execFile)("bash", ["-c", asked], {
+          env: { ...process.env, ZURUF_API_KEY: apiKey },
         });
-        return;
-      }
-      if (command.startsWith("curl ")) {
-        await serve(server.replace("8080", "0"), async (url) => {
-          const line = command
-            .replaceAll("http://127.0.0.1:8080", url.replace(/\/$/, ""))
-            .replace("curl", "curl --silent --show-error --fail-with-body");
-          const { stdout } = await promisify(execFile)("bash", ["-c", line], {
-            env: { ...process.env, ZURUF_API_KEY: apiKey },
-          });
-          expect(JSON.parse(stdout)).toHaveProperty("position");
-        });
-        return;
-      }
-      const path = `${join(root, "node_modules/.bin")}${delimiter}${process.env["PATH"] ?? ""}`;
-      await promisify(execFile)("bash", ["-c", here(command)], { cwd: folder, env: { ...process.env, PATH: path } });
-    },
-    60_000,
-  );
+        expect(JSON.parse(stdout)).toHaveProperty("position");
+      });
+      return;
+    }
+    const path = `${join(root, "node_modules/.bin")}${delimiter}${process.env["PATH"] ?? ""}`;
+    await promisify(execFile)("bash", ["-c", line], { cwd: folder, env: { ...process.env, PATH: path } });
+  });
 });
 
 describe("TypeScript examples", () => {

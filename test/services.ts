@@ -13,19 +13,11 @@
  *
  * A service that stays undefined in the environment is one that was not asked for; its tests say so and skip.
  */
-import {
-  probeTcp,
-  removeFolder,
-  startProcess,
-  temporaryFolder,
-  untilReady,
-  withPort,
-  type ServerProcess,
-} from "./services/process.ts";
 import { NatsProcess } from "./services/nats.ts";
 import { PostgresProcess } from "./services/postgres.ts";
 import { RabbitmqProcess } from "./services/rabbitmq.ts";
 import { installMissing, programs, type ProgramName } from "./services/programs.ts";
+import { RedisProcess } from "./services/redis.ts";
 
 export const serviceVariables = {
   redis: "ZURUF_TEST_REDIS_URL",
@@ -51,13 +43,13 @@ interface Started {
 }
 
 const starters: Record<ProgramName, (program: string) => Promise<Started>> = {
-  redis: startRedis,
-  postgres: startPostgres,
-  chromium: (program) => Promise.resolve({ value: program }),
-  curl: (program) => Promise.resolve({ value: program }),
-  openssl: (program) => Promise.resolve({ value: program }),
-  rabbitmq: startRabbitmq,
-  nats: startNats,
+  redis: () => started(RedisProcess.start("none")),
+  postgres: (bin) => started(PostgresProcess.start(bin)),
+  chromium: async (program) => ({ value: program }),
+  curl: async (program) => ({ value: program }),
+  openssl: async (program) => ({ value: program }),
+  rabbitmq: (program) => started(RabbitmqProcess.start(program)),
+  nats: (program) => started(NatsProcess.start(program)),
 };
 
 /** Starts all of `wanted` side by side; when one fails, those already started are stopped and the error is one line. */
@@ -93,46 +85,7 @@ export async function startServices(wanted: readonly ProgramName[]): Promise<Ser
   return { env, stop };
 }
 
-async function ready(
-  server: ServerProcess,
-  folder: string,
-  probe: () => Promise<void>,
-  ms: number,
-): Promise<(signal?: NodeJS.Signals) => Promise<void>> {
-  const stop = async (signal?: NodeJS.Signals): Promise<void> => {
-    await server.stop(signal);
-    await removeFolder(folder);
-  };
-  try {
-    await untilReady(server, probe, ms);
-  } catch (error) {
-    await stop("SIGKILL");
-    throw error;
-  }
-  return stop;
-}
-
-async function startRedis(program: string): Promise<Started> {
-  return withPort(async (port) => {
-    const folder = await temporaryFolder("redis");
-    const options = ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no"];
-    const server = startProcess(program, options);
-    const stop = await ready(server, folder, () => probeTcp(port, "PING\r\n", "+PONG"), 10_000);
-    return { value: `redis://127.0.0.1:${port}`, stop };
-  });
-}
-
-async function startPostgres(bin: string): Promise<Started> {
-  const server = await PostgresProcess.start(bin);
-  return { value: server.url, stop: () => server.dispose() };
-}
-
-async function startNats(program: string): Promise<Started> {
-  const server = await NatsProcess.start(program);
-  return { value: server.url, stop: () => server.dispose() };
-}
-
-async function startRabbitmq(program: string): Promise<Started> {
-  const server = await RabbitmqProcess.start(program);
+async function started(starting: Promise<{ readonly url: string; dispose(): Promise<void> }>): Promise<Started> {
+  const server = await starting;
   return { value: server.url, stop: () => server.dispose() };
 }

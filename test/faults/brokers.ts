@@ -78,6 +78,32 @@ export function backplaneUrl(broker: Broker, proxy?: Proxy): string {
   return broker.url.replace(`:${port}`, `:${proxy?.port ?? port}`) + broker.store;
 }
 
+type ServerProcess = RedisProcess | PostgresProcess | RabbitmqProcess | NatsProcess;
+type Life = Pick<Broker, "url" | "store" | "start" | "stop" | "kill" | "keep" | "dispose">;
+
+/** What is done alike with every server. */
+function lifeOf(server: ServerProcess): Life {
+  return {
+    url: server.url,
+    store: "",
+    start: () => server.start(),
+    stop: () => server.stop(),
+    kill: () => server.stop("SIGKILL"),
+    keep: async () => undefined,
+    dispose: () => server.dispose(),
+  };
+}
+
+/** A server that only announces: the logs are kept by a Redis of their own that stays well. */
+async function withStore(server: ServerProcess): Promise<Life> {
+  const store = await RedisProcess.start("log");
+  return {
+    ...lifeOf(server),
+    store: `+${store.url}`,
+    dispose: async () => void (await Promise.all([server.dispose(), store.dispose()])),
+  };
+}
+
 async function openRedis(kept: Persistence): Promise<Broker> {
   const server = await RedisProcess.start(kept);
   const ask = async (command: readonly string[]): Promise<unknown> => {
@@ -91,11 +117,7 @@ async function openRedis(kept: Persistence): Promise<Broker> {
     }
   };
   return {
-    url: server.url,
-    store: "",
-    start: () => server.start(),
-    stop: () => server.stop(),
-    kill: () => server.stop("SIGKILL"),
+    ...lifeOf(server),
     freeze: async (on) => server.signal(on ? "SIGSTOP" : "SIGCONT"),
     drop: async () => void (await ask(["CLIENT", "KILL", "TYPE", "pubsub"])),
     keep: async () => void (kept === "snapshots" && (await ask(["SAVE"]))),
@@ -104,7 +126,6 @@ async function openRedis(kept: Persistence): Promise<Broker> {
       const channels = (await ask(["PUBSUB", "SHARDCHANNELS"])) as unknown[];
       return { connections: clients.filter((line) => line.includes("name=zuruf")).length, channels: channels.length };
     },
-    dispose: () => server.dispose(),
   };
 }
 
@@ -123,68 +144,43 @@ async function openPostgres(bin: string): Promise<Broker> {
   };
   const others = "pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";
   return {
-    url: server.url,
-    store: "",
-    start: () => server.start(),
-    stop: () => server.stop(),
-    kill: () => server.stop("SIGKILL"),
+    ...lifeOf(server),
     freeze: (on) => server.signalAll(on ? "SIGSTOP" : "SIGCONT"),
     drop: async () =>
       void (await ask(
         `select count(pg_terminate_backend(pid)) as n from ${others} and application_name like '%:listener'`,
       )),
-    keep: async () => undefined,
     objects: async () => ({ connections: await ask(`select count(*) as n from ${others}`) }),
-    async dispose() {
-      await server.signalAll("SIGCONT").catch(() => undefined); // it may be gone
-      await server.dispose();
-    },
   };
 }
 
-/** RabbitMQ and NATS announce; the logs are kept by a Redis of their own that stays well. */
 async function openRabbitmq(program: string): Promise<Broker> {
-  const [server, store] = [await RabbitmqProcess.start(program), await RedisProcess.start("log")];
+  const server = await RabbitmqProcess.start(program);
   return {
-    url: server.url,
-    store: `+${store.url}`,
-    start: () => server.start(),
-    stop: () => server.stop(),
-    kill: () => server.stop("SIGKILL"),
+    ...(await withStore(server)),
     freeze: async (on) => server.signalAll(on ? "SIGSTOP" : "SIGCONT"),
     drop: async () => void (await server.control("close_all_connections", "test")),
-    keep: async () => undefined,
     async objects() {
       const count = async (...command: string[]): Promise<number> =>
         (await server.control("-q", ...command)).split("\n").filter(Boolean).length;
       return { connections: await count("list_connections", "name"), queues: await count("list_queues", "name") };
     },
-    async dispose() {
-      server.signalAll("SIGCONT");
-      await Promise.all([server.dispose(), store.dispose()]);
-    },
   };
 }
 
 async function openNats(program: string): Promise<Broker> {
-  const [server, store] = [await NatsProcess.start(program), await RedisProcess.start("log")];
+  const server = await NatsProcess.start(program);
   return {
-    url: server.url,
-    store: `+${store.url}`,
-    start: () => server.start(),
-    stop: () => server.stop(),
-    kill: () => server.stop("SIGKILL"),
+    ...(await withStore(server)),
     freeze: async (on) => server.signal(on ? "SIGSTOP" : "SIGCONT"),
     // NATS ends subscriptions with their connections only; a restart is that.
     drop: async () => {
       await server.stop();
       await server.start();
     },
-    keep: async () => undefined,
     async objects() {
       const { stdout } = await promisify(execFile)("ss", ["-Htn", "state", "established", `sport = :${server.port}`]);
       return { connections: stdout.split("\n").filter(Boolean).length };
     },
-    dispose: async () => void (await Promise.all([server.dispose(), store.dispose()])),
   };
 }

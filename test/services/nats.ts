@@ -2,6 +2,7 @@
 import {
   probeTcp,
   removeFolder,
+  started,
   startProcess,
   temporaryFolder,
   untilReady,
@@ -27,16 +28,7 @@ export class NatsProcess {
 
   /** @param more options of the program. */
   static async start(program: string, more: readonly string[] = []): Promise<NatsProcess> {
-    return withPort(async (port) => {
-      const server = new NatsProcess(program, port, await temporaryFolder("nats"), more);
-      try {
-        await server.start();
-        return server;
-      } catch (error) {
-        await server.dispose();
-        throw error;
-      }
-    });
+    return withPort(async (port) => started(new NatsProcess(program, port, await temporaryFolder("nats"), more)));
   }
 
   async start(): Promise<void> {

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import {
   removeFolder,
+  signalTo,
+  started,
   startProcess,
   temporaryFolder,
   untilReady,
@@ -49,31 +51,18 @@ export class PostgresProcess {
     const user = await unprivileged();
     return withPort(async (port) => {
       const folder = await temporaryFolder("postgres", user);
-      const server = new PostgresProcess(bin, port, folder, user, fsync);
-      try {
-        const initdb = [
-          "-D",
-          join(folder, "data"),
-          "-U",
-          "zuruf",
-          "-A",
-          "trust",
-          "-E",
-          "UTF8",
-          "--locale=C",
-          "--no-sync",
-        ];
-        await promisify(execFile)(join(bin, "initdb"), initdb, { cwd: folder, ...user });
-        await server.start();
-        return server;
-      } catch (error) {
-        await server.dispose();
-        throw error;
-      }
+      return started(new PostgresProcess(bin, port, folder, user, fsync));
     });
   }
 
+  async #initialise(): Promise<void> {
+    const who = ["-U", "zuruf", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
+    const options = { cwd: this.#folder, ...this.#user };
+    await promisify(execFile)(join(this.#bin, "initdb"), ["-D", join(this.#folder, "data"), ...who], options);
+  }
+
   async start(): Promise<void> {
+    if (this.#process === undefined) await this.#initialise();
     // Tests kill servers, never the machine: without fsync nothing that they could see is lost.
     const settings = [`fsync=${this.#fsync ? "on" : "off"}`, "max_connections=200"].flatMap((setting) => [
       "-c",
@@ -107,16 +96,17 @@ export class PostgresProcess {
   async signalAll(signal: NodeJS.Signals): Promise<void> {
     const parent = this.#process?.child.pid;
     if (parent === undefined) return;
-    process.kill(parent, signal);
+    signalTo(parent, signal);
     for (const entry of await readdir("/proc")) {
       if (!/^\d+$/.test(entry)) continue;
       // One that ended meanwhile has no file any more.
       const stat = await readFile(`/proc/${entry}/stat`, "utf8").catch(() => "");
-      if (Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]) === parent) process.kill(Number(entry), signal);
+      if (Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]) === parent) signalTo(Number(entry), signal);
     }
   }
 
   async dispose(): Promise<void> {
+    await this.signalAll("SIGCONT");
     await this.stop();
     await removeFolder(this.#folder);
   }

@@ -57,6 +57,15 @@ export function startProcess(
   };
 }
 
+/** Signals a process or, where the number is negative, a group; what is gone already needs none. */
+export function signalTo(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
 /** Resolves once `probe` does; rejects with the program's own words when it ended or `ms` passed. */
 export async function untilReady(server: ServerProcess, probe: () => Promise<void>, ms: number): Promise<void> {
   const end = Date.now() + ms;
@@ -139,6 +148,17 @@ export async function temporaryFolder(name: string, owner?: ServerUser): Promise
 
 export async function removeFolder(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+}
+
+/** Starts a server for the first time; one that does not start leaves nothing behind. */
+export async function started<T extends { start(): Promise<void>; dispose(): Promise<void> }>(server: T): Promise<T> {
+  try {
+    await server.start();
+    return server;
+  } catch (error) {
+    await server.dispose();
+    throw error;
+  }
 }
 
 /** Tries again on another port when somebody else took the free one in between. */

@@ -7,6 +7,8 @@ import {
   freePort,
   probeTcp,
   removeFolder,
+  signalTo,
+  started,
   startProcess,
   temporaryFolder,
   untilReady,
@@ -68,13 +70,7 @@ export class RabbitmqProcess {
       await writeFile(join(folder, ".erlang.cookie"), `zuruf${port}${distribution}${epmd}`, { mode: 0o400 });
       await writeFile(join(folder, "plugins"), "[].\n");
       await writeFile(join(folder, "rabbitmq.conf"), settings.join("\n"));
-      try {
-        await server.start();
-        return server;
-      } catch (error) {
-        await server.dispose();
-        throw error;
-      }
+      return started(server);
     });
   }
 
@@ -84,23 +80,15 @@ export class RabbitmqProcess {
     await untilReady(this.#process, () => probeTcp(this.#port, header, "RabbitMQ"), 60_000);
   }
 
-  /** The program is a script with the server as its child, so the whole group is signalled. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
-    const pid = this.#process?.child.pid;
-    if (pid !== undefined && signal === "SIGKILL") {
-      try {
-        process.kill(-pid, signal);
-      } catch {
-        // The group is gone, which is what is wanted.
-      }
-    }
+    if (signal === "SIGKILL") this.signalAll(signal);
     await this.#process?.stop(signal);
   }
 
-  /** Signals the server and everything that it started. */
+  /** Signals the whole group: the program is a script with the server as its child. */
   signalAll(signal: NodeJS.Signals): void {
     const pid = this.#process?.child.pid;
-    if (pid !== undefined && this.#process?.child.exitCode === null) process.kill(-pid, signal);
+    if (pid !== undefined) signalTo(-pid, signal);
   }
 
   /** Runs `rabbitmqctl` against this node and gives what it printed. */
@@ -112,6 +100,7 @@ export class RabbitmqProcess {
   }
 
   async dispose(): Promise<void> {
+    this.signalAll("SIGCONT");
     await this.stop();
     await promisify(execFile)("epmd", ["-port", `${this.#epmd}`, "-kill"]).catch((error: unknown) => {
       console.error(`epmd on port ${this.#epmd} was not stopped: ${String(error)}`);

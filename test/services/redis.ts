@@ -2,12 +2,13 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
-  freePort,
   probeTcp,
   removeFolder,
+  started,
   startProcess,
   temporaryFolder,
   untilReady,
+  withPort,
   type ServerProcess,
 } from "./process.ts";
 import { programs } from "./programs.ts";
@@ -39,12 +40,9 @@ export class RedisProcess {
   }
 
   static async start(kept: Persistence, options: readonly string[] = []): Promise<RedisProcess> {
-    const redis = new RedisProcess(await freePort(), await temporaryFolder("redis"), [
-      ...persistence[kept],
-      ...options,
-    ]);
-    await redis.start();
-    return redis;
+    return withPort(async (port) =>
+      started(new RedisProcess(port, await temporaryFolder("redis"), [...persistence[kept], ...options])),
+    );
   }
 
   /** A Sentinel of its own that watches a primary under the name `main`, and gives it up after half a second. */
@@ -53,9 +51,7 @@ export class RedisProcess {
     const file = join(folder, "sentinel.conf");
     const watch = ["down-after-milliseconds main 500", "failover-timeout main 2000"].map((line) => `sentinel ${line}`);
     await writeFile(file, [`sentinel monitor main 127.0.0.1 ${primary} 1`, ...watch, ""].join("\n"));
-    const redis = new RedisProcess(await freePort(), folder, ["--sentinel"], [file]);
-    await redis.start();
-    return redis;
+    return withPort(async (port) => started(new RedisProcess(port, folder, ["--sentinel"], [file])));
   }
 
   async start(): Promise<void> {
