@@ -1,14 +1,9 @@
-/**
- * The generator of the backplanes' load. It reads one {@link Load} as a JSON line on stdin and writes JSON lines on stdout.
- * Its clients use no library, but raw sockets and frames made ahead of time.
- */
-import { createInterface } from "node:readline";
-
+/** The generator of the backplanes' load. Its clients use no library, but raw sockets and frames made ahead of time. */
 import { mustStayOpen, type Wire } from "../measure/connect.ts";
 import { type Dialect, dialects, openPublisher, openSubscribers } from "../measure/dialects.ts";
 import { expectAll, expectSome } from "../measure/expect.ts";
 import { type Ring, textRing } from "../measure/frames.ts";
-import { answer, fail } from "../measure/generator.ts";
+import { generator, type Pause } from "../measure/generator.ts";
 import { type Measured, Measurement, seconds } from "../measure/measurement.ts";
 import { Sender } from "../measure/sender.ts";
 import { percentile } from "../measure/statistics.ts";
@@ -109,31 +104,22 @@ async function check(load: Load, dialect: Dialect): Promise<{ checked: number }>
 }
 
 /** Says so when a hundred channels are open, so that code is loaded, waits for a line, opens all, and says so. */
-async function idle(load: Load, dialect: Dialect, lines: AsyncIterator<string>): Promise<void> {
+async function idle(load: Load, dialect: Dialect, pause: Pause): Promise<void> {
   const each = 500;
   const names = (from: number, count: number): string[] =>
     Array.from({ length: count }, (_, i) => channelName(from + i));
   const [port = 0] = load.ports;
   mustStayOpen(await openSubscribers(1, port, dialect, names(0, 100)));
-  answer({ open: 100 });
-  await lines.next();
+  await pause({ open: 100 });
   for (let from = 100; from < load.channels + 100; from += each) {
     mustStayOpen(await openSubscribers(1, port, dialect, names(from, each)));
   }
-  answer({ open: load.channels + 100 });
-  await lines.next();
+  await pause({ open: load.channels + 100 });
 }
 
-async function main(): Promise<void> {
-  const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-  const first = await lines.next();
-  if (first.done) return;
-  const load = JSON.parse(first.value) as Load;
+await generator((given, pause) => {
+  const load = given as Load;
   const dialect = dialects[load.dialect];
-  if (load.check) answer(await check(load, dialect));
-  else if (load.kind === "publish") answer(await publish(load, dialect));
-  else await idle(load, dialect, lines);
-  process.exit(0);
-}
-
-await main().catch(fail);
+  if (load.check) return check(load, dialect);
+  return load.kind === "publish" ? publish(load, dialect) : idle(load, dialect, pause);
+});

@@ -1,30 +1,11 @@
-import { createServer } from "node:http";
-import { createRequire } from "node:module";
-import type { AddressInfo } from "node:net";
+import type { RawData, WebSocket } from "ws";
 
-import { type RawData, type WebSocket, WebSocketServer } from "ws";
-
-import { listening, maxMessage, serving, subscribePath } from "./serving.ts";
+import { serving, subscribePath } from "./serving.ts";
+import { wsServer } from "./ws-server.ts";
 
 /** `ws` as its documentation has it, with bufferutil installed beside it. */
 const { mode, compression } = serving();
-const fresh = compression === "fresh";
-const server = createServer();
-const engine = new WebSocketServer({
-  server,
-  maxPayload: maxMessage,
-  perMessageDeflate:
-    compression === "off"
-      ? false
-      : {
-          threshold: 0,
-          serverNoContextTakeover: fresh,
-          clientNoContextTakeover: fresh,
-          // As its documentation has them, and the same level as Zuruf's default.
-          zlibDeflateOptions: { chunkSize: 1024, memLevel: 7, level: 3 },
-          zlibInflateOptions: { chunkSize: 10 * 1024 },
-        },
-});
+const { engine, listen } = wsServer(compression);
 
 const subscribers = new Set<WebSocket>();
 
@@ -42,13 +23,4 @@ engine.on("connection", (socket, request) => {
   }
 });
 
-const require = createRequire(import.meta.url);
-const versionOf = (name: string): string => (require(`${name}/package.json`) as { version: string }).version;
-
-server.listen(0, "127.0.0.1", 4096, () => {
-  listening((server.address() as AddressInfo).port, {
-    node: process.versions.node,
-    ws: versionOf("ws"),
-    bufferutil: versionOf("bufferutil"),
-  });
-});
+listen();
