@@ -32,20 +32,33 @@ function one(seed: number, number: number): string | undefined {
   }
 }
 
-async function main(): Promise<number> {
+interface Wanted {
+  readonly seed: number;
+  readonly seconds: number;
+  /** This one alone. */
+  readonly number: number | undefined;
+}
+
+/** @throws TypeError that says what is wrong with an argument. */
+function wanted(): Wanted {
   const { values } = parseArgs({
     options: { seed: { type: "string" }, seconds: { type: "string", default: "60" }, case: { type: "string" } },
   });
   const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
+  const number = values.case === undefined ? undefined : Number(values.case);
   const seconds = Number(values.seconds);
-  if (!Number.isInteger(seed) || !(seconds > 0))
-    throw new TypeError("--seed needs an integer, --seconds a number above 0");
+  if (!Number.isInteger(seed) || !Number.isInteger(number ?? 0) || !(seconds > 0))
+    throw new TypeError("--seed and --case need an integer, --seconds a number above 0");
+  return { seed, seconds, number };
+}
+
+async function fuzz({ seed, seconds, number: only }: Wanted): Promise<number> {
   const report = (number: number, finding: string): void =>
     void process.stdout.write(`FOUND with --seed ${seed} --case ${number}\n${finding}\n`);
-  if (values.case !== undefined) {
-    const finding = one(seed, Number(values.case));
+  if (only !== undefined) {
+    const finding = one(seed, only);
     if (finding === undefined) process.stdout.write("nothing found\n");
-    else report(Number(values.case), finding);
+    else report(only, finding);
     return finding === undefined ? 0 : 1;
   }
   process.stdout.write(`seed ${seed}, ${seconds} s\n`);
@@ -71,9 +84,11 @@ async function main(): Promise<number> {
   return found > 0 ? 1 : 0;
 }
 
+let options: Wanted;
 try {
-  process.exitCode = await main();
+  options = wanted();
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
-  process.exitCode = 2;
+  console.error(`npm run fuzz: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(2);
 }
+process.exitCode = await fuzz(options);

@@ -7,7 +7,12 @@ import { existsSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 
 const root = resolve(import.meta.dirname, "..");
-const versions = process.argv.slice(2).filter((argument) => /^\d+$/.test(argument));
+const versions = process.argv.slice(2);
+const wrong = versions.find((version) => !/^\d+$/.test(version));
+if (wrong !== undefined) {
+  console.error(`npm run test:nodes: "${wrong}" is not a major version of Node, like 24`);
+  process.exit(1);
+}
 const results: string[] = [];
 
 for (const version of versions.length > 0 ? versions : ["22", "24", "26"]) {

@@ -1,5 +1,6 @@
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,6 +48,14 @@ describe("zuruf", () => {
   });
   test("without a command it says what there is", async () => {
     expect(await run([])).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("serve") });
+  });
+  test("in a checkout that is not built, it says how", () => {
+    const bin = join(folder, "bin");
+    cpSync(join(import.meta.dirname, "../../packages/cli/bin"), bin, { recursive: true });
+    writeFileSync(join(bin, "package.json"), '{ "type": "module" }');
+    const { status, stderr } = spawnSync(process.execPath, [join(bin, "zuruf.js"), "serve"], { encoding: "utf8" });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^zuruf: not installed, or not built: npm ci in the checkout does both \(.*main\.js.*\)\n$/);
   });
 });
 
