@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { PacketClient } from "./packet-client.ts";
 import { ZurufProcess } from "./zuruf-process.ts";
 
@@ -23,21 +23,25 @@ afterEach(async () => {
   await Promise.all(processes.splice(0).map((zuruf) => zuruf.end()));
 });
 
+function start(...args: string[]): ZurufProcess {
+  const cluster = ["--port", "0", "--instances", "3", "--backplane", redis ?? "", "--app", app];
+  return new ZurufProcess(["serve", ...cluster, ...args]);
+}
+
+/** Until the test ends. */
 function serve(...args: string[]): ZurufProcess {
-  const zuruf = new ZurufProcess([
-    "serve",
-    "--port",
-    "0",
-    "--instances",
-    "3",
-    "--backplane",
-    redis ?? "",
-    "--app",
-    app,
-    ...args,
-  ]);
+  const zuruf = start(...args);
   processes.push(zuruf);
   return zuruf;
+}
+
+/** The answer to the first half of a request, once the connection is closed. */
+async function answerToHalf(url: string): Promise<string> {
+  const socket = connect(Number(new URL(url).port), "127.0.0.1").setEncoding("latin1");
+  socket.write("GET / HTTP/1.1\r\n");
+  let answer = "";
+  for await (const text of socket) answer += text;
+  return answer;
 }
 
 interface Health {
@@ -61,6 +65,14 @@ const instanceOf = (connected: unknown[]): string => (connected[2] as { instance
 
 // A Redis is named by the environment; `npm test` starts one.
 describe.skipIf(redis === undefined)("three instances behind one port", () => {
+  /** What is answered to a connection that says nothing: takes 10 s and more, so the other tests run meanwhile. */
+  let silent: { readonly zuruf: ZurufProcess; readonly answer: Promise<string> };
+  beforeAll(async () => {
+    const zuruf = start();
+    silent = { zuruf, answer: answerToHalf(await zuruf.url()) };
+  });
+  afterAll(() => silent.zuruf.end());
+
   test("clients on different instances reach each other", async () => {
     const zuruf = serve();
     const url = await zuruf.url();
@@ -96,15 +108,6 @@ describe.skipIf(redis === undefined)("three instances behind one port", () => {
     };
     await expect.poll(apart).toBeLessThan(3);
     expect(clients.length).toBeLessThan(12 + 8);
-  });
-
-  test("a connection that says nothing is closed, as on a server of its own", { timeout: 30_000 }, async () => {
-    const { port } = new URL(await serve().url());
-    const socket = connect(Number(port), "127.0.0.1").setEncoding("latin1");
-    socket.write("GET / HTTP/1.1\r\n");
-    let answer = "";
-    for await (const text of socket) answer += text;
-    expect(answer).toMatch(/^HTTP\/1\.1 408 /);
   });
 
   test("health of any instance covers all of them, each by name", async () => {
@@ -201,6 +204,10 @@ describe.skipIf(redis === undefined)("three instances behind one port", () => {
     const zuruf = serve("--app", fails);
     expect(await zuruf.exited).toEqual({ code: 1, signal: null });
     expect([zuruf.stdout, zuruf.stderr]).toEqual(["", "zuruf: no database\n"]);
+  });
+
+  test("a connection that says nothing is closed, as on a server of its own", { timeout: 30_000 }, async () => {
+    expect(await silent.answer).toMatch(/^HTTP\/1\.1 408 /);
   });
 });
 

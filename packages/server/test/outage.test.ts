@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, test, type TestContext } from "vitest";
 import { PacketClient } from "../../../test/service/packet-client.ts";
 import { startService, type Service } from "../src/service.ts";
 
@@ -54,15 +54,13 @@ class Way {
 /** What looking every 100 ms on a busy machine may add, in milliseconds; less than what the canary takes to find a silent broker. */
 const slack = 1500;
 
-const ends: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).toReversed()) await end();
-});
-
-async function start(readyWhenDegraded: boolean): Promise<{ way: Way; service: Service }> {
+async function start(
+  readyWhenDegraded: boolean,
+  { onTestFinished }: TestContext,
+): Promise<{ way: Way; service: Service }> {
   const way = new Way(redis as string);
   const backplane = await way.open();
-  ends.push(() => way.close());
+  onTestFinished(() => way.close());
   const service = await startService({
     port: 0,
     logLevel: "silent",
@@ -71,7 +69,7 @@ async function start(readyWhenDegraded: boolean): Promise<{ way: Way; service: S
     drainWindow: 0,
     channels: { "room:*": { history: { size: 10, ttl: "1h" }, publish: "anyone" } },
   });
-  ends.push(() => service.close());
+  onTestFinished(() => service.close());
   return { way, service };
 }
 const ready = async (url: string): Promise<[number, string]> => {
@@ -79,13 +77,14 @@ const ready = async (url: string): Promise<[number, string]> => {
   return [response.status, ((await response.json()) as { status: string }).status];
 };
 
-// A Redis is named by the environment; `npm test` starts one.
-describe.skipIf(redis === undefined)("while the broker is gone", () => {
-  test.each(["cut", "blocked"] as const)(
+// A Redis is named by the environment; `npm test` starts one. Each waits for the 5 s, so they do it together.
+describe.skipIf(redis === undefined).concurrent("while the broker is gone", () => {
+  test.for(["cut", "blocked"] as const)(
     "(%s) it is alive but not ready after 5 s, clients stay, and it recovers by itself",
     { timeout: 40_000 },
-    async (how) => {
-      const { way, service } = await start(false);
+    async (how, context) => {
+      const { expect } = context;
+      const { way, service } = await start(false, context);
       const { url } = service;
       const room = `room:${Math.random().toString(36).slice(2)}`;
       const client = await PacketClient.open(url);
@@ -115,8 +114,9 @@ describe.skipIf(redis === undefined)("while the broker is gone", () => {
     },
   );
 
-  test("an option keeps it ready, and says degraded", { timeout: 30_000 }, async () => {
-    const { way, service } = await start(true);
+  test("an option keeps it ready, and says degraded", { timeout: 30_000 }, async (context) => {
+    const { expect } = context;
+    const { way, service } = await start(true, context);
     way.become("cut");
     await expect.poll(() => ready(service.url), { timeout: 15_000, interval: 100 }).toEqual([200, "degraded"]);
   });
