@@ -53,20 +53,32 @@ function encode(text: string, slab: Slab): Uint8Array {
   return slab.bytes.subarray(start, slab.used);
 }
 
-/** The parts of an envelope; undefined where it is none (a broker's data is not trusted). The data's JSON is not parsed again. */
+/** The info read last: what one client publishes together mostly has the same. */
+let latestInfo: { readonly text: string; readonly info: PublicationInfo } | undefined;
+
+/** The parts of an envelope; undefined where it is none (a broker's data is not trusted). The data's JSON is not parsed again. Envelopes may share their info. */
 export function decodeEnvelope(envelope: Uint8Array): { info: PublicationInfo; payload: Payload } | undefined {
-  const format = envelope[0];
-  const end = envelope.indexOf(newline);
-  if (end === -1 || (format !== jsonFormat && format !== binaryFormat)) return undefined;
   try {
-    const info = checkInfo(JSON.parse(decoder.decode(envelope.subarray(1, end))));
-    if (info === undefined) return undefined;
-    const data = envelope.subarray(end + 1);
-    if (format === binaryFormat) return { info, payload: { format: "binary", bytes: data } };
-    return { info, payload: { format: "json", text: decoder.decode(data) } };
+    if (envelope[0] === jsonFormat) {
+      const text = decoder.decode(envelope);
+      const end = text.indexOf("\n");
+      const info = end === -1 ? undefined : readInfo(text.slice(1, end));
+      return info && { info, payload: { format: "json", text: text.slice(end + 1) } };
+    }
+    const end = envelope[0] === binaryFormat ? envelope.indexOf(newline) : -1;
+    const info = end === -1 ? undefined : readInfo(decoder.decode(envelope.subarray(1, end)));
+    return info && { info, payload: { format: "binary", bytes: envelope.subarray(end + 1) } };
   } catch {
     return undefined;
   }
+}
+
+/** @throws SyntaxError when it is no JSON. */
+function readInfo(text: string): PublicationInfo | undefined {
+  if (latestInfo?.text === text) return latestInfo.info;
+  const info = checkInfo(JSON.parse(text));
+  if (info !== undefined) latestInfo = { text, info };
+  return info;
 }
 
 /** As `JSON.stringify` writes it, for the names in this order. */
