@@ -44,7 +44,10 @@ export interface Line {
 export interface PublishOptions {
   /** Append to the log with this retention; absent: announce only (no offset, no position). */
   readonly retention?: Retention | undefined;
-  /** Idempotency key, scoped by the hub to user and channel; a repeat within `keyWindow` returns the first position and announces nothing. */
+  /**
+   * Idempotency key, scoped by the hub to user and channel; a repeat within `keyWindow` returns the first position and announces nothing.
+   * It is the log that keeps it: without `retention` a backplane may ignore it, so that a repeat is announced again (Redis keeps it all the same).
+   */
   readonly key?: string | undefined;
   /** Heeded by backplanes that are `ordered`. */
   readonly line?: Line | undefined;

@@ -7,6 +7,9 @@ import { isEpoch, readOffset } from "@zuruf/hub/store";
 
 const newline = 0x0a;
 const space = 0x20;
+const [zero, nine] = [0x30, 0x39];
+/** More bytes than any block has. */
+const mostDigits = 10;
 /** Digits and spaces before the data, of as many publications as go together: more is no block. */
 const mostHeader = 4096;
 
@@ -15,24 +18,15 @@ interface Sized {
 }
 
 export function writeBlock(publications: readonly Sized[]): Buffer {
-  return writeAfter("", publications);
-}
-
-/** What `readAnnouncement` reads, for publications without history. */
-export function writeLive(data: Uint8Array): Buffer {
-  return writeAfter("0  ", [{ data }]);
-}
-
-function writeAfter(prefix: string, publications: readonly Sized[]): Buffer {
-  let header = prefix;
+  let header = "";
   let bytes = 0;
   for (const { data } of publications) {
-    header += `${header === prefix ? "" : " "}${data.byteLength}`;
+    header += header === "" ? `${data.byteLength}` : ` ${data.byteLength}`;
     bytes += data.byteLength;
   }
-  header += "\n";
-  const block = Buffer.allocUnsafe(header.length + bytes);
+  const block = Buffer.allocUnsafe(header.length + 1 + bytes);
   let end = block.write(header, 0, "latin1");
+  block[end++] = newline;
   for (const { data } of publications) {
     block.set(data, end);
     end += data.byteLength;
@@ -44,13 +38,21 @@ function writeAfter(prefix: string, publications: readonly Sized[]): Buffer {
 export function readBlock(block: Buffer, start: number = 0): Buffer[] | undefined {
   const end = block.indexOf(newline, start);
   if (end === -1 || end - start > mostHeader) return undefined;
-  let at = end + 1;
   const all: Buffer[] = [];
-  for (const text of block.toString("latin1", start, end).split(" ")) {
-    const length = readOffset(text);
-    if (length === undefined || at + length > block.length) return undefined;
+  let at = end + 1;
+  // Digit by digit: a text for each number would cost as much as all the rest.
+  let [length, digits] = [0, 0];
+  for (let i = start; i <= end; i++) {
+    const byte = block[i] ?? newline;
+    if (byte >= zero && byte <= nine && digits < mostDigits) {
+      length = length * 10 + byte - zero;
+      digits++;
+      continue;
+    }
+    if (digits === 0 || (byte !== space && byte !== newline) || at + length > block.length) return undefined;
     all.push(block.subarray(at, at + length));
     at += length;
+    length = digits = 0;
   }
   return at === block.length ? all : undefined;
 }

@@ -3,6 +3,7 @@ import { BackplaneError } from "@zuruf/hub";
 import type { createClient, RedisClientType, RESP_TYPES } from "@redis/client";
 import type { ConnectionOptions } from "node:tls";
 import type { Address, Credentials } from "./options.ts";
+import { within } from "./patience.ts";
 
 export interface Driver {
   readonly createClient: typeof createClient;
@@ -54,27 +55,20 @@ export async function connect(
     socket: {
       host: address.host,
       port: address.port,
-      connectTimeout: settings.deadline,
+      // Ours comes first: the driver's ends a connection whose answer lies in its buffer.
+      connectTimeout: settings.deadline * 2,
       reconnectStrategy: false,
       ...(settings.tls === undefined ? {} : { ...settings.tls, tls: true as const }),
     },
   });
-  let timer: NodeJS.Timeout | undefined;
   // Every error ends it: also what the driver could not parse, after which its answers could be taken for those of other commands.
   client.on("error", (error: Error) => lost(error));
   try {
-    await Promise.race([
-      client.connect(),
-      new Promise<never>((_resolve, reject) => {
-        timer = setTimeout(() => reject(new Error(`no answer within ${settings.deadline} ms`)), settings.deadline);
-      }),
-    ]);
+    await within(client.connect(), settings.deadline, () => new Error(`no answer within ${settings.deadline} ms`));
     return client;
   } catch (error) {
     discard(client);
     throw error;
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -16,8 +16,10 @@ export function readPositions(answer: unknown, count: number): Position[] {
     if (answer.length !== count) throw malformed("positions");
     return answer.map(readPosition);
   }
-  const { epoch, offset } = readPosition(answer);
-  return Array.from({ length: count }, (_, i) => ({ epoch, offset: offset + i }));
+  const first = readPosition(answer);
+  const positions = [first];
+  for (let i = 1; i < count; i++) positions.push({ epoch: first.epoch, offset: first.offset + i });
+  return positions;
 }
 
 /** `epoch offset` */

@@ -10,21 +10,30 @@ import {
   type Position,
   type PublishOptions,
 } from "@zuruf/hub";
-import { Deadlines, endOf, follows, Gatherer, misfit, readControl, writeControl } from "@zuruf/hub/store";
-import { Appender, refusalOf, type Batch } from "./appender.ts";
-import { readAnnouncement, writeBlock, writeLive } from "./block.ts";
+import {
+  Deadlines,
+  endOf,
+  follows,
+  Gatherer,
+  misfit,
+  type Gathered,
+  readControl,
+  writeControl,
+} from "@zuruf/hub/store";
+import { readAnnouncement, writeBlock } from "./block.ts";
 import { loadDriver, type Driver } from "./driver.ts";
 import { explain, isUnsent, readRefusal } from "./failures.ts";
-import { malformed, readPage, readPosition } from "./page.ts";
+import { malformed, readPage, readPosition, readPositions } from "./page.ts";
 import { Names } from "./names.ts";
 import { printAddress, readSettings, readTarget, type RedisOptions, type Settings, type Target } from "./options.ts";
-import { announceOnce, append, heads, page, probe, type Script } from "./scripts.ts";
+import { announce, append, heads, page, probe, type Script } from "./scripts.ts";
 import type { RedisServer } from "./server.ts";
 import { Servers } from "./servers.ts";
+import { refusalOf, SharedCalls, type Batch } from "./shared-calls.ts";
 
 /** Bytes of publications that may wait for Redis; beyond, publications are refused at once. */
 const mostBytes = 64 * 1024 * 1024;
-/** Publications of a channel that are stored together: few enough not to hold up others. */
+/** Publications of a channel that go together: few enough not to hold up others. */
 const most = { publications: 128, bytes: 256 * 1024 };
 /** Logs per call of `heads`: short enough not to hold up others. */
 const headsPerCall = 500;
@@ -56,12 +65,20 @@ export class RedisBackplane implements Backplane {
     this.#settings = readSettings(options);
     this.#names = new Names(this.#settings.prefix);
     this.#deadlines = new Deadlines(this.#settings.deadline);
-    const appender = new Appender(
-      (batches, within) => this.#append(batches, within),
-      () => this.#servers?.cluster === true,
-    );
+    const alone = (): boolean => this.#servers?.cluster === true;
+    const stored = new SharedCalls({
+      call: (batches, within) => this.#append(batches, within),
+      read: readPositions,
+      alone,
+    });
+    const live = new SharedCalls({
+      call: (batches, within) => this.#announce(batches, within),
+      read: () => [],
+      alone,
+    });
     this.#gatherer = new Gatherer({
-      send: (channel, batch, within) => appender.append(channel, batch, within),
+      send: (channel, batch, within) =>
+        (batch[0]?.options.retention === undefined ? live : stored).send(channel, batch, within),
       most,
       mostBytes,
       deadline: this.#settings.deadline,
@@ -121,38 +138,29 @@ export class RedisBackplane implements Backplane {
     this.#connected().unsubscribe(channels.map((c) => this.#names.announcements(c)));
   }
 
-  async publish(channel: string, data: Uint8Array, options: PublishOptions): Promise<Position | undefined> {
-    this.#connected();
-    if (options.retention !== undefined) return this.#gatherer.publish(channel, data, options);
-    const announcements = this.#names.announcements(channel);
-    const message = writeLive(data);
-    if (options.key === undefined) await this.#send(announcements, ["SPUBLISH", announcements, message], "unknown");
-    else {
-      const record = this.#names.key(channel, shorten(options.key));
-      await this.#run(announceOnce, [record], [message, announcements, `${this.#settings.keyWindow}`], "unknown");
+  publish(channel: string, data: Uint8Array, options: PublishOptions): Promise<Position | undefined> {
+    try {
+      this.#connected();
+    } catch (error) {
+      return Promise.reject(error);
     }
-    return undefined;
+    return this.#gatherer.publish(channel, data, options);
   }
 
   #append(batches: readonly Batch[], within: number): Promise<unknown> {
     const names = this.#names;
     const keys: string[] = [];
     const args: (string | Buffer)[] = [];
-    for (const { channel, publications, retention, bytes } of batches) {
-      keys.push(names.log(channel), names.meta(channel), names.keys(channel, 0), names.keys(channel, 1));
-      const keyed = publications.some(({ options }) => options.key !== undefined);
-      args.push(
-        writeBlock(publications),
-        `${publications.length}`,
-        `${bytes}`,
-        names.announcements(channel),
-        `${retention.size}`,
-        `${Math.ceil(retention.ttl)}`,
-        `${retention.bytes}`,
-        `${keyed ? publications.length : 0}`,
-      );
-      if (keyed)
-        for (const { options } of publications) args.push(options.key === undefined ? "" : shorten(options.key));
+    for (const { channel, publications, bytes } of batches) {
+      const retention = publications[0]?.options.retention;
+      if (retention === undefined) throw new BackplaneError("notStored", "what keeps no history is not appended");
+      const { size, ttl, bytes: most } = retention;
+      const keyed = publications.some(hasKey) ? publications.length : 0;
+      keys.push(names.log(channel), names.meta(channel));
+      args.push(writeBlock(publications), `${publications.length} ${bytes} ${size} ${Math.ceil(ttl)} ${most} ${keyed}`);
+      if (keyed === 0) continue;
+      keys.push(names.keys(channel, 0), names.keys(channel, 1));
+      for (const { options } of publications) args.push(options.key === undefined ? "" : shorten(options.key));
     }
     return this.#run(
       append,
@@ -161,6 +169,21 @@ export class RedisBackplane implements Backplane {
       "unknown",
       { within, refused: refusalOf },
     );
+  }
+
+  #announce(batches: readonly Batch[], within: number): Promise<unknown> {
+    const keys: string[] = [];
+    const args: (string | Buffer)[] = [`${this.#settings.keyWindow}`];
+    for (const { channel, publications } of batches) {
+      const announcements = this.#names.announcements(channel);
+      const keyed = publications.some(hasKey);
+      keys.push(announcements);
+      args.push(writeBlock(publications), `${keyed ? publications.length : 0}`);
+      if (!keyed) continue;
+      for (const { options } of publications)
+        keys.push(options.key === undefined ? announcements : this.#names.key(channel, shorten(options.key)));
+    }
+    return this.#run(announce, keys, args, "unknown", { within, refused: refusalOf });
   }
 
   async heads(channels: readonly string[]): Promise<Map<string, Position>> {
@@ -345,6 +368,10 @@ let epochs = 0;
 /** Random once and counted from there: no two histories ever share one, and a publication does not wait for randomness. */
 function freshEpoch(): string {
   return `${epochPrefix}${(epochs++).toString(36)}`;
+}
+
+function hasKey({ options }: Gathered): boolean {
+  return options.key !== undefined;
 }
 
 /** Keys come from clients and may be long; Redis keeps each for minutes. */

@@ -13,38 +13,60 @@ function script(source: string): Script {
   return { source, sha1: createHash("sha1").update(source).digest("hex") };
 }
 
+/** Of a block (see block.ts): what is left without those of its publications that are known, how many that is, and their bytes. */
+const without = `
+local function without(block, known)
+  local lengths, parts, n, at = {}, {}, 0, string.find(block, '\\n', 1, true) + 1
+  for size in string.gmatch(string.sub(block, 1, at - 2), '%d+') do
+    n = n + 1
+    if not known[n] then
+      lengths[#lengths + 1] = size
+      parts[#parts + 1] = string.sub(block, at, at + tonumber(size) - 1)
+    end
+    at = at + tonumber(size)
+  end
+  local data = table.concat(parts)
+  return table.concat(lengths, ' ') .. '\\n' .. data, #parts, #data
+end
+`;
+
 /**
- * Appends a block of publications (see block.ts) to each of some channels, and announces it. KEYS: log, meta and both hashes of idempotency keys of each.
- * ARGV: run id, fresh epoch, key window; then of each channel: block, how many it holds, their bytes, Pub/Sub channel, size, ttl, bytes, how many keys follow (none, or one for each; empty: none), and they.
- * Returns for each `epoch offset` of its first publication; or of all, as a list, when some had been published before; or `!` and why nothing of it is stored.
+ * Appends a block of publications to each of some channels, and announces it. KEYS of each: log and meta; then, when some of its publications have an idempotency key, both hashes of keys.
+ * ARGV: run id, fresh epoch, key window; then of each channel: block, numbers (how many publications it holds, their bytes, retention's size, ttl and bytes, how many keys follow: none, or one for each), and the keys (empty: none).
+ * Returns for each `epoch offset` of its first publication; or of all, as a list, when some had been published before;
+ * or `!` and why nothing of it is stored, or `?` and why it is not known.
  *
  * - Numbers are printed with %d: Lua's own would round from 10^14 on.
  * - What costs the same for many publications as for one is what makes them cheap together: one entry, one announcement.
  * - Keys are in one of two hashes, which take turns each key window, with the first key that is new: who forgets a whole hash at once needs no expiry per key.
- * - The log is trimmed by count when an eighth more than wanted has come, by age and bytes at most some entries each time: reading leaves out what is too old.
+ * - The log is trimmed by count when an eighth more than wanted has come, by age at most some entries each time: reading leaves out what is too old.
+ *   By bytes an entry goes when what is left without it is as much as wanted: an entry more is kept rather than an entry less.
  * - `oldest` is the time of the oldest entry or earlier: only when it is over age are entries looked at.
  * - Keys get twice the life that they need and are touched when a quarter of it is over, so that most appends need no PEXPIRE.
  */
 export const append: Script = script(`
 local run, fresh, window = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local time = redis.call('TIME')
+local call, format, match = redis.call, string.format, string.match
+local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function str(number) return string.format('%d', number) end
-
-local function append(k, a)
-  local log, meta = KEYS[k], KEYS[k + 1]
-  local block, count, length = ARGV[a], tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
-  local size, ttl, bytes, keyed = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5]), tonumber(ARGV[a + 6]), tonumber(ARGV[a + 7])
-  local m = redis.call('HMGET', meta, 'head', 'chain', 'run', 'oldest', 'sum', 'ttl', 'touched', 'turned', 'side')
-  local head, chain, oldest = tonumber(m[1]) or 0, m[2], tonumber(m[4])
-  local changes = {}
-  local function set(field, value) changes[#changes + 1] = field; changes[#changes + 1] = value end
+local nowText = format('%d', now)
+local stored, changes
+local function set(field, value)
+  changes[#changes + 1] = field
+  changes[#changes + 1] = value
+end
+${without}
+local function append(k, a, count, length, size, ttl, bytes, keyed)
+  local log, meta, block = KEYS[k], KEYS[k + 1], ARGV[a]
+  local m = call('HMGET', meta, 'head', 'chain', 'run', 'oldest', 'sum', 'ttl', 'touched')
+  local head, chain, oldest, sum = tonumber(m[1]) or 0, m[2], tonumber(m[4]), tonumber(m[5]) or 0
 
   -- Of those published before: their positions. What is left is appended.
-  local known, repeated, side, keys, turns = {}, false, m[9], nil, false
+  local known, repeated, side, keys, turns
   if keyed > 0 then
-    local hashes = {}
-    turns = not side or now - tonumber(m[8]) >= window
+    local hashes, turn = {}, call('HMGET', meta, 'turned', 'side')
+    known, side = {}, turn[2]
+    turns = not side or now - tonumber(turn[1]) >= window
     if turns then
       -- What is in the older hash is too old to count.
       if side then hashes = { KEYS[k + 2 + side] } end
@@ -55,123 +77,149 @@ local function append(k, a)
       hashes = { keys, KEYS[k + 3 - side] }
     end
     for _, hash in ipairs(hashes) do
-      for n, position in ipairs(redis.call('HMGET', hash, unpack(ARGV, a + 8, a + 7 + keyed))) do
-        if position and ARGV[a + 7 + n] ~= '' then known[n] = position; repeated = true end
+      for n, position in ipairs(call('HMGET', hash, unpack(ARGV, a + 2, a + 1 + keyed))) do
+        if position and ARGV[a + 1 + n] ~= '' then known[n] = position; repeated = true end
       end
     end
+    if repeated then block, count, length = without(block, known) end
+    if count == 0 then return known end
   end
-  if repeated then
-    local lengths, parts, n, at = {}, {}, 0, string.find(block, '\\n', 1, true) + 1
-    for size in string.gmatch(string.sub(block, 1, at - 2), '%d+') do
-      n = n + 1
-      if not known[n] then
-        lengths[#lengths + 1] = size
-        parts[#parts + 1] = string.sub(block, at, at + tonumber(size) - 1)
-      end
-      at = at + tonumber(size)
-    end
-    count, parts = #parts, table.concat(parts)
-    length, block = #parts, table.concat(lengths, ' ') .. '\\n' .. parts
-  end
-  if count == 0 then return known end
 
-  local last, sum = str(head + count), tonumber(m[5]) or 0
-  if not chain then
-    redis.call('DEL', log)
-    chain = fresh .. ':0'
-    set('chain', chain) set('run', run)
-  elseif m[3] ~= run then
-    local links, entry, kept = {}, redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1], head + 1
-    if entry then
-      local _, many = string.gsub(string.match(entry[2][2], '^[%d ]+'), '%d+', '')
-      kept = tonumber(string.match(entry[1], '^%d+')) - many + 1
+  local last, first = format('%d', head + count), format('%d', head + 1)
+  changes = { 'head', last, 'sum', format('%d', sum + length) }
+  if m[3] ~= run or not chain then
+    if not chain then
+      call('DEL', log)
+      chain = fresh .. ':0'
+    else
+      local links, entry, kept = {}, call('XRANGE', log, '-', '+', 'COUNT', 1)[1], head + 1
+      if entry then
+        local _, many = string.gsub(match(entry[2][2], '^[%d ]+'), '%d+', '')
+        kept = tonumber(match(entry[1], '^%d+')) - many + 1
+      end
+      for link in string.gmatch(chain .. ' ' .. fresh .. ':' .. first, '%S+') do
+        if tonumber(match(link, ':(%d+)$')) < kept then links = {} end
+        links[#links + 1] = link
+      end
+      chain = table.concat(links, ' ')
     end
-    for link in string.gmatch(chain .. ' ' .. fresh .. ':' .. str(head + 1), '%S+') do
-      if tonumber(string.match(link, ':(%d+)$')) < kept then links = {} end
-      links[#links + 1] = link
-    end
-    chain = table.concat(links, ' ')
     set('chain', chain) set('run', run)
   end
-  local epoch = string.match(chain, '(%S+):%d+$')
-  redis.call('XADD', log, last .. '-' .. str(now), 'd', block, 'c', str(sum))
-  sum = sum + length
-  set('head', last) set('sum', str(sum))
+  local epoch = match(chain, '(%S+):%d+$')
+  local position = epoch .. ' ' .. first
+  call('XADD', log, last .. '-' .. nowText, 'd', block, 'c', m[5] or '0')
+  stored = true
 
   local step = math.max(1, math.floor(size / 8))
   if math.floor(head / step) < math.floor((head + count) / step) then
-    redis.call('XTRIM', log, 'MINID', '=', str(math.max(0, head + count - size + 1)))
+    call('XTRIM', log, 'MINID', '=', format('%d', math.max(0, head + count - size + 1)))
   end
   if not oldest then
-    set('oldest', str(now))
+    set('oldest', nowText)
   elseif now - oldest > ttl then
-    local from, before = nil, now - ttl
-    for _, entry in ipairs(redis.call('XRANGE', log, '-', '+', 'COUNT', 16)) do
+    local from, limit = nil, now - ttl
+    for _, entry in ipairs(call('XRANGE', log, '-', '+', 'COUNT', 16)) do
       from = entry[1]
-      if tonumber(string.match(from, '%d+$')) >= before then break end
+      if tonumber(match(from, '%d+$')) >= limit then break end
     end
-    redis.call('XTRIM', log, 'MINID', '=', from)
-    set('oldest', string.match(from, '%d+$'))
+    call('XTRIM', log, 'MINID', '=', from)
+    set('oldest', match(from, '%d+$'))
   end
   if bytes > 0 then
     while true do
-      local entry = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
-      local id = string.match(entry[1], '^%d+')
-      if id == last or sum - tonumber(entry[2][4]) <= bytes then break end
-      redis.call('XTRIM', log, 'MINID', '=', str(tonumber(id) + 1))
+      local two = call('XRANGE', log, '-', '+', 'COUNT', 2)
+      if not two[2] or sum + length - tonumber(two[2][2][4]) < bytes then break end
+      call('XTRIM', log, 'MINID', '=', two[2][1])
     end
   end
 
-  local positions, records, offset = {}, {}, head
-  for n = 1, tonumber(ARGV[a + 1]) do
-    if known[n] then
-      positions[n] = known[n]
-    else
-      offset = offset + 1
-      positions[n] = epoch .. ' ' .. str(offset)
-      if keys and ARGV[a + 7 + n] ~= '' then
-        records[#records + 1] = ARGV[a + 7 + n]
-        records[#records + 1] = positions[n]
+  local positions
+  if keys then
+    local records, offset = {}, head
+    positions = {}
+    for n = 1, keyed do
+      if known[n] then
+        positions[n] = known[n]
+      else
+        offset = offset + 1
+        positions[n] = epoch .. ' ' .. format('%d', offset)
+        if ARGV[a + 1 + n] ~= '' then
+          records[#records + 1] = ARGV[a + 1 + n]
+          records[#records + 1] = positions[n]
+        end
       end
     end
-  end
-  if #records > 0 then
-    if turns then
-      -- The older hash is forgotten and used again.
-      redis.call('UNLINK', keys)
-      set('side', side) set('turned', str(now))
+    if #records > 0 then
+      if turns then
+        -- The older hash is forgotten and used again.
+        call('UNLINK', keys)
+        set('side', side) set('turned', nowText)
+      end
+      call('HSET', keys, unpack(records))
+      if turns then call('PEXPIRE', keys, format('%d', window * 2)) end
     end
-    redis.call('HSET', keys, unpack(records))
-    if turns then redis.call('PEXPIRE', keys, str(window * 2)) end
   end
 
   local stale = tonumber(m[6]) ~= ttl or now - tonumber(m[7]) > ttl / 2
-  if stale then set('ttl', ARGV[a + 5]) set('touched', str(now)) end
-  redis.call('HSET', meta, unpack(changes))
+  if stale then set('ttl', format('%d', ttl)) set('touched', nowText) end
+  call('HSET', meta, unpack(changes))
   if stale then
-    redis.call('PEXPIRE', log, str(ttl * 2))
-    redis.call('PEXPIRE', meta, str(math.max(ttl * 10, 604800000) + ttl))
+    call('PEXPIRE', log, format('%d', ttl * 2))
+    call('PEXPIRE', meta, format('%d', math.max(ttl * 10, 604800000) + ttl))
   end
 
-  redis.call('SPUBLISH', ARGV[a + 3], str(head + 1) .. ' ' .. epoch .. ' ' .. block)
+  call('SPUBLISH', string.sub(log, 1, -5), first .. ' ' .. epoch .. ' ' .. block)
   if repeated then return positions end
-  return positions[1]
+  return position
 end
 
-local answers, a = {}, 4
-for k = 1, #KEYS, 4 do
-  local done, answer = pcall(append, k, a)
-  if not done then answer = '!' .. (type(answer) == 'table' and answer.err or answer) end
+local answers, k, a = {}, 1, 4
+while a < #ARGV do
+  local count, length, size, ttl, bytes, keyed = match(ARGV[a + 1], '(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
+  keyed = tonumber(keyed)
+  stored = false
+  local done, answer = pcall(append, k, a, tonumber(count), tonumber(length), tonumber(size), tonumber(ttl), tonumber(bytes), keyed)
+  if not done then answer = (stored and '?' or '!') .. (type(answer) == 'table' and answer.err or 'ERR ' .. answer) end
   answers[#answers + 1] = answer
-  a = a + 8 + ARGV[a + 7]
+  k = k + (keyed > 0 and 4 or 2)
+  a = a + 2 + keyed
 end
 return answers
 `);
 
-/** Announces once per idempotency key, without history. KEYS: record. ARGV: message, Pub/Sub channel, window. */
-export const announceOnce: Script = script(`
-if redis.call('SET', KEYS[1], '', 'NX', 'PX', ARGV[3]) then redis.call('SPUBLISH', ARGV[2], ARGV[1]) end
-return false
+/**
+ * Announces a block of publications without history on each of some channels. KEYS of each: Pub/Sub channel; then, when some of its publications have an idempotency key,
+ * a record for each (the Pub/Sub channel: none). ARGV: key window; then of each channel: block, and how many records it has (none, or one for each).
+ * Returns for each an empty text; or `!` and why none of it was announced, or `?` and why it is not known.
+ */
+export const announce: Script = script(`
+local stored
+${without}
+local function announce(k, block, records)
+  local known, count = {}, 1
+  if records > 0 then
+    for n = 1, records do
+      if KEYS[k + n] ~= KEYS[k] then
+        known[n] = not redis.call('SET', KEYS[k + n], '', 'NX', 'PX', ARGV[1])
+        stored = stored or not known[n]
+      end
+    end
+    block, count = without(block, known)
+  end
+  if count > 0 then redis.call('SPUBLISH', KEYS[k], '0  ' .. block) end
+  return ''
+end
+
+local answers, k = {}, 1
+for a = 2, #ARGV, 2 do
+  local records = tonumber(ARGV[a + 1])
+  stored = false
+  local done, answer = pcall(announce, k, ARGV[a], records)
+  if not done then answer = (stored and '?' or '!') .. (type(answer) == 'table' and answer.err or 'ERR ' .. answer) end
+  answers[#answers + 1] = answer
+  k = k + 1 + records
+end
+return answers
 `);
 
 /**
@@ -242,11 +290,11 @@ redis.call('HSET', KEYS[2], 'head', '0')
 redis.call('HMGET', KEYS[2], 'head')
 redis.call('PEXPIRE', KEYS[2], '1000')
 redis.call('PTTL', KEYS[2])
-redis.call('SET', KEYS[3], '', 'PX', '1000')
+redis.call('SET', KEYS[3], '', 'NX', 'PX', '1000')
 redis.call('SPUBLISH', ARGV[1], '')
 redis.call('UNLINK', KEYS[3])
 redis.call('DEL', KEYS[1], KEYS[2])
 return 1
 `);
 
-export const scripts: readonly Script[] = [append, announceOnce, heads, page, probe];
+export const scripts: readonly Script[] = [append, announce, heads, page, probe];

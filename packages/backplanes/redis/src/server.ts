@@ -4,6 +4,7 @@ import { Canary } from "@zuruf/hub/store";
 import { connect, discard, type Client, type ConnectionSettings, type Driver } from "./driver.ts";
 import { explain } from "./failures.ts";
 import { printAddress, type Address } from "./options.ts";
+import { within } from "./patience.ts";
 import { scripts } from "./scripts.ts";
 
 export interface ServerInfo {
@@ -62,12 +63,8 @@ export class RedisServer {
         }),
       );
       if (commands === undefined || subscriptions === undefined) throw new Error("no connection");
-      const info = await Promise.race([
-        prepare(commands),
-        sleep(settings.deadline, undefined, { ref: false }).then(() => {
-          throw new Error(`no answer within ${settings.deadline} ms`);
-        }),
-      ]);
+      const { deadline } = settings;
+      const info = await within(prepare(commands), deadline, () => new Error(`no answer within ${deadline} ms`));
       if (early !== undefined) throw early;
       server = new RedisServer(address, info, commands, subscriptions, events);
       return server;

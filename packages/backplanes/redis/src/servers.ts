@@ -3,6 +3,7 @@ import type { Driver } from "./driver.ts";
 import { explain } from "./failures.ts";
 import { slotOf, type Names } from "./names.ts";
 import { printAddress, type Address, type Target } from "./options.ts";
+import { within } from "./patience.ts";
 import { RedisServer } from "./server.ts";
 import { discover, type Topology } from "./topology.ts";
 
@@ -246,18 +247,14 @@ export class Servers {
       return this.#settle();
     }
     this.#topology = topology;
-    const late = Symbol("late");
     const moved = [...this.#wanted].filter(([channel, at]) => at !== this.at(channel)).map(([channel]) => channel);
-    let timer: NodeJS.Timeout | undefined;
-    const outcome = await Promise.race([
-      this.#attach(),
-      new Promise<symbol>((resolve) => {
-        timer = setTimeout(() => resolve(late), connectDeadline + this.#wanted.size / 10);
-      }),
-    ]).finally(() => clearTimeout(timer));
-    if (outcome === late) {
-      for (const server of this.#servers.values()) server.break("it did not answer to subscriptions in time");
-      throw new BackplaneError("unavailable", "Redis did not answer to subscriptions in time");
+    const late = new BackplaneError("unavailable", "Redis did not answer to subscriptions in time");
+    try {
+      await within(this.#attach(), connectDeadline + this.#wanted.size / 10, () => late);
+    } catch (error) {
+      if (error === late)
+        for (const server of this.#servers.values()) server.break("it did not answer to subscriptions in time");
+      throw error;
     }
     return moved;
   }

@@ -3,6 +3,7 @@ import { BackplaneError } from "@zuruf/hub";
 import { connect, discard, type Client, type Driver } from "./driver.ts";
 import { explain } from "./failures.ts";
 import { printAddress, type Address, type Target } from "./options.ts";
+import { within } from "./patience.ts";
 
 export interface Topology {
   /** Each server that holds slots, by its printed address. */
@@ -70,11 +71,7 @@ async function askEach<T>(
 }
 
 function answerWithin<T>(promise: Promise<T>, ms: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+  return within(promise, ms, () => new Error(`no answer within ${ms} ms`));
 }
 
 function ignore(): void {
