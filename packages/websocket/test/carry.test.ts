@@ -11,14 +11,14 @@ import { encodeFrame } from "../src/core/frame.ts";
 import { Opcode } from "../src/core/opcode.ts";
 import { createWebSocketServer } from "../src/index.ts";
 import type { Handlers } from "../src/index.ts";
-import { selfSigned } from "./certificate.ts";
+import { selfSigned } from "../../../test/services/certificate.ts";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(() => {
   for (const cleanup of cleanups.splice(0).toReversed()) cleanup();
 });
 
-const certificate = selfSigned();
+const certificate = await selfSigned();
 
 const upgrade =
   "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +

@@ -9,7 +9,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { WebSocketServer as WsServer } from "ws";
 import type { CloseEvent, ErrorEvent, MessageEvent, WebSocketOptions } from "../src/index.ts";
 import { createWebSocketServer, WebSocket, WebSocketError } from "../src/index.ts";
-import { selfSigned } from "./certificate.ts";
+import { selfSigned } from "../../../test/services/certificate.ts";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -112,7 +112,7 @@ describe("the request", () => {
 
 describe("wss", () => {
   test("verifies the certificate and its host", async () => {
-    const { key, cert } = selfSigned();
+    const { key, cert } = await selfSigned();
     const at = await showing(createTlsServer({ key, cert }));
     expect((await shown(`wss://localhost:${at}`, { tls: { ca: cert } }))["host"]).toBe(`localhost:${at}`);
     expect((await shown(`https://127.0.0.1:${at}`, { tls: { ca: cert } }))["upgrade"]).toBe("websocket");
@@ -199,7 +199,7 @@ describe("redirects", () => {
   });
 
   test("never from wss to ws", async () => {
-    const { key, cert } = selfSigned();
+    const { key, cert } = await selfSigned();
     const plain = await showing();
     const server = createTlsServer({ key, cert }, (_asked, response) => {
       response.writeHead(302, { location: `ws://127.0.0.1:${plain}/` }).end();

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { chromium } from "playwright-core";
 import { afterEach, expect, test } from "vitest";
 import { createWebSocketServer } from "../src/index.ts";
-import { selfSigned } from "./certificate.ts";
+import { selfSigned } from "../../../test/services/certificate.ts";
 
 const executablePath = process.env["ZURUF_CHROMIUM"] ?? "/usr/bin/chromium";
 
@@ -45,7 +45,7 @@ async function talk({ sockets, path }: { sockets: number; path: string }): Promi
 test.skipIf(!existsSync(executablePath))(
   "Chromium opens WebSockets over HTTP/2 on the connection of its page",
   async () => {
-    const { key, cert } = selfSigned();
+    const { key, cert } = await selfSigned();
     const upgrades: unknown[] = [];
     const closes: unknown[] = [];
     let connections = 0;

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Handlers, Socket } from "../src/index.ts";
 import { createWebSocketServer, WebSocket } from "../src/index.ts";
-import { selfSigned } from "./certificate.ts";
+import { selfSigned } from "../../../test/services/certificate.ts";
 import { Http2Peer } from "./http2-peer.ts";
 
 const cleanups: (() => unknown)[] = [];
@@ -291,7 +291,7 @@ describe("its end", () => {
 
 describe("over TLS", () => {
   test("sockets of HTTP/2 and of HTTP/1.1 meet on one server", async () => {
-    const { key, cert } = selfSigned();
+    const { key, cert } = await selfSigned();
     const seen: Seen = { closes: [], errors: [], sockets: [] };
     const versions: string[] = [];
     const server = createSecureServer(
