@@ -12,6 +12,7 @@ import { Opcode } from "../src/core/opcode.ts";
 import { createWebSocketServer } from "../src/index.ts";
 import type { Handlers } from "../src/index.ts";
 import { selfSigned } from "../../../test/services/certificate.ts";
+import { upgradeText } from "./served.ts";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(() => {
@@ -19,10 +20,6 @@ afterEach(() => {
 });
 
 const certificate = await selfSigned();
-
-const upgrade =
-  "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 function frame(opcode: Opcode, payload: string | Uint8Array): Buffer {
   return Buffer.from(encodeFrame(opcode, new Uint8Array(Buffer.from(payload)), { key: 0x1020304 }));
@@ -82,7 +79,7 @@ async function carried(
     server.closeAllConnections();
     server.close();
   });
-  peer.write(Buffer.concat([Buffer.from(upgrade), more]));
+  peer.write(Buffer.concat([Buffer.from(upgradeText), more]));
   return { received, server, connectionOf: () => connection!, peer, closed };
 }
 
@@ -237,7 +234,7 @@ describe("without internals", () => {
       { internals: false },
     );
     engine.attach(server);
-    const bytes = [Buffer.from(upgrade), ...Buffer.concat([text("one"), text("two")])];
+    const bytes = [Buffer.from(upgradeText), ...Buffer.concat([text("one"), text("two")])];
     const stream = create();
     stream._read = () => {
       const next = bytes.shift();
