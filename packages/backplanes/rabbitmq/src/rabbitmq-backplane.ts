@@ -8,17 +8,31 @@ import {
   type Position,
   type PublishOptions,
 } from "@zuruf/hub";
-import { Deadlines, readControl, Reconnector, writeControl } from "@zuruf/hub/store";
+import {
+  Deadlines,
+  Gatherer,
+  readControl,
+  readFrames,
+  Reconnector,
+  writeControl,
+  writeFrames,
+  type Gathered,
+} from "@zuruf/hub/store";
 import { readSettings, type RabbitmqOptions, type Settings } from "./options.ts";
 import { Interest, partitionOf } from "./partitions.ts";
 import { connectWithin, loadDriver, Session, type Driver } from "./session.ts";
 import { isTooOld, oldest, serverVersion } from "./version.ts";
 
 /** Bytes of publications that may wait for RabbitMQ; beyond, publications are refused at once. */
-const mostBytesInFlight = 64 * 1024 * 1024;
+const mostBytes = 64 * 1024 * 1024;
+/** Of one message: few enough not to hold up others. */
+const most = { publications: 256, bytes: 256 * 1024 };
 const controlToAll = "control.all";
 
-/** A relay: it announces and keeps nothing. `compose` gives it a store. */
+/**
+ * A relay: it announces and keeps nothing. `compose` gives it a store.
+ * What is published to a partition while a message of it is under way goes together in the next: RabbitMQ's work is by the message.
+ */
 export class RabbitmqBackplane implements Backplane {
   readonly can = { history: false, contiguous: false, idempotent: false } as const;
   readonly #settings: Settings;
@@ -29,13 +43,21 @@ export class RabbitmqBackplane implements Backplane {
   #reconnector: Reconnector | undefined;
   #sink: BackplaneSink | undefined;
   #instance: InstanceId = "";
-  #inFlight = 0;
+  readonly #gatherer: Gatherer;
   #surplus = 0;
 
   constructor(url: string, options: RabbitmqOptions) {
     this.#settings = readSettings(url, options);
     this.#deadlines = new Deadlines(this.#settings.deadline);
     this.#interest = new Interest(this.#settings.partitions);
+    this.#gatherer = new Gatherer({
+      send: (routingKey, batch, within) => this.#announce(routingKey, batch, within),
+      most,
+      mostBytes,
+      deadline: this.#settings.deadline,
+      now: () => performance.now(),
+      soon: setImmediate,
+    });
   }
 
   /** Publications that came for the sake of other channels of the same partition. */
@@ -82,15 +104,20 @@ export class RabbitmqBackplane implements Backplane {
     }
   }
 
-  /** The body is a name and its bytes: the channel of a publication, the sender of a control message. */
+  /** What comes is named: a publication by its channel, a control message by its sender. */
   #receive(routingKey: string, body: Buffer): void {
-    const named = readControl(body);
-    if (named === undefined) return;
-    const { from: name, message } = named;
     if (routingKey.startsWith("control.")) {
-      if (name !== this.#instance) this.#sink?.control(name, message);
-    } else if (this.#interest.has(name)) this.#sink?.publication(name, { epoch: "", offset: 0, data: message });
-    else this.#surplus++;
+      const control = readControl(body);
+      if (control !== undefined && control.from !== this.#instance) this.#sink?.control(control.from, control.message);
+      return;
+    }
+    for (const frame of readFrames(body) ?? []) {
+      const named = readControl(frame);
+      if (named === undefined) continue;
+      const { from: channel, message } = named;
+      if (this.#interest.has(channel)) this.#sink?.publication(channel, { epoch: "", offset: 0, data: message });
+      else this.#surplus++;
+    }
   }
 
   async subscribe(channels: readonly string[]): Promise<void> {
@@ -119,21 +146,19 @@ export class RabbitmqBackplane implements Backplane {
   }
 
   async publish(channel: string, data: Uint8Array, { retention }: PublishOptions): Promise<Position | undefined> {
-    const session = this.#connected("notStored");
+    this.#connected("notStored");
     if (retention !== undefined)
       throw new BackplaneError(
         "notStored",
         "RabbitMQ keeps no history here: give it a store with compose({ relay, store })",
       );
-    if (this.#inFlight + data.byteLength > mostBytesInFlight)
-      throw new BackplaneError("notStored", "too many publications wait for RabbitMQ: publish slower, or later");
-    this.#inFlight += data.byteLength;
-    try {
-      await this.#limit(session.publish(routingKeyOf(this.#partition(channel)), named(channel, data)), "unknown");
-      return undefined;
-    } finally {
-      this.#inFlight -= data.byteLength;
-    }
+    return this.#gatherer.publish(routingKeyOf(this.#partition(channel)), writeControl(channel, data), {});
+  }
+
+  async #announce(routingKey: string, batch: readonly Gathered[], within: number): Promise<readonly undefined[]> {
+    const body = bufferOf(writeFrames(batch.map(({ data }) => data)));
+    await this.#limit(this.#connected("notStored").publish(routingKey, body), "unknown", within);
+    return [];
   }
 
   async heads(): Promise<Map<string, Position>> {
@@ -148,7 +173,7 @@ export class RabbitmqBackplane implements Backplane {
   async control(message: Uint8Array, to?: InstanceId): Promise<void> {
     const session = this.#connected("unavailable");
     const routingKey = to === undefined ? controlToAll : controlTo(to);
-    await this.#limit(session.publish(routingKey, named(this.#instance, message)), "unavailable");
+    await this.#limit(session.publish(routingKey, bufferOf(writeControl(this.#instance, message))), "unavailable");
   }
 
   async close(): Promise<void> {
@@ -169,11 +194,12 @@ export class RabbitmqBackplane implements Backplane {
     return this.#session;
   }
 
-  async #limit<T>(answer: Promise<T>, code: BackplaneErrorCode): Promise<T> {
+  async #limit<T>(answer: Promise<T>, code: BackplaneErrorCode, within?: number): Promise<T> {
     try {
       return await this.#deadlines.limit(
         answer,
         () => new BackplaneError(code, `RabbitMQ did not answer within ${this.#deadlines.ms} ms`),
+        within,
       );
     } catch (error) {
       if (error instanceof BackplaneError) throw error;
@@ -190,8 +216,8 @@ function routingKeyOf(partition: number): string {
 function controlTo(instance: InstanceId): string {
   return `control.to.${Buffer.from(instance).toString("base64url")}`;
 }
-function named(name: string, data: Uint8Array): Buffer {
-  return Buffer.from(writeControl(name, data).buffer);
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 function closed(): BackplaneError {
   return new BackplaneError("closed", "the RabbitMQ backplane is closed, or was not started");
