@@ -3,13 +3,16 @@
  * stream's fate, and everybody hears of a new link before what follows it. A server that was killed may have forgotten the messages it took last, so a new life of
  * its process is a new link. Publishers are connected to that process: before they may publish to its new life, they see to the link.
  */
-import { randomBytes } from "node:crypto";
+import { hash } from "node:crypto";
 import { epochAt, readChain, type EpochChain } from "@zuruf/hub/store";
+import { lastOffset } from "./entry.ts";
 import { JetStreamError, type JetStream, type StreamState } from "./jetstream.ts";
 
 /** Links that are kept; positions under older ones are told `epoch`. */
 const mostLinks = 100;
 const attempts = 20;
+/** How logs lie in the stream: blocks, as entry.ts has them. */
+const layout = "zuruf 2";
 
 interface Known {
   /** The life of the store in which the newest link began. */
@@ -31,8 +34,12 @@ export class Epochs {
   get newest(): string | undefined {
     return this.chain.at(-1)?.epoch;
   }
-  at(seq: number): string {
-    return epochAt(this.chain, seq);
+  at(offset: number): string {
+    return epochAt(this.chain, offset);
+  }
+  /** Of a message in the stream. */
+  of(seq: number): string {
+    return this.at(lastOffset(seq));
   }
 
   /**
@@ -44,9 +51,13 @@ export class Epochs {
     const incarnation = serverId === undefined ? opened.created : `${opened.created}/${serverId}`;
     for (let attempt = 0; attempt < attempts; attempt++) {
       const last = await jetstream.last(this.#subject);
-      // Seen with NATS 2.9: a new leader of the same stream does not find this one message. Whoever knows it writes it again.
+      // It may be gone though the stream is not: with maxBytes the oldest go, and a new leader in NATS 2.9 was seen without it. Whoever knows it writes it again.
       const kept = last === undefined && this.#known.incarnation === incarnation ? this.#known : undefined;
       const found = last === undefined ? kept : read(last.data);
+      if (last !== undefined && found === undefined)
+        throw jetstream.unusable(
+          `the stream's ${this.#subject} is another version's, or not Zuruf's: name another with prefix and history.stream, or delete it`,
+        );
       const fresh = found?.incarnation === incarnation;
       if (found !== undefined) this.#known = found;
       // It must not grow old and go while somebody needs it.
@@ -54,7 +65,7 @@ export class Epochs {
       if (fresh && !old && kept === undefined) return;
       // Read on this connection, so after whatever the store forgot.
       const { lastSeq } = await jetstream.state();
-      const link = { epoch: randomBytes(8).toString("base64url"), first: found === undefined ? 0 : lastSeq + 1 };
+      const link = { epoch: epochOf(incarnation), first: found === undefined ? 0 : lastOffset(lastSeq) + 1 };
       const chain = fresh ? found.chain : [...(found?.chain ?? []), link].slice(-mostLinks);
       try {
         await jetstream.append(this.#subject, write({ incarnation, chain }), {
@@ -78,13 +89,18 @@ export class Epochs {
   }
 }
 
-/** `<incarnation>\n<epoch>:<first> <epoch>:<first> …` */
+/** Who finds no chain begins it with the same link as everybody else did: so positions of this life of the store stay valid. */
+function epochOf(incarnation: string): string {
+  return hash("sha256", incarnation, "base64url").slice(0, 16);
+}
+
+/** `<layout>\n<incarnation>\n<epoch>:<first> <epoch>:<first> …` */
 function write({ incarnation, chain }: Known): Uint8Array {
-  return Buffer.from(`${incarnation}\n${chain.map(({ epoch, first }) => `${epoch}:${first}`).join(" ")}`);
+  return Buffer.from(`${layout}\n${incarnation}\n${chain.map(({ epoch, first }) => `${epoch}:${first}`).join(" ")}`);
 }
 
 function read(data: Uint8Array): Known | undefined {
-  const [incarnation = "", text = ""] = Buffer.from(data).toString().split("\n");
+  const [found, incarnation = "", text = ""] = Buffer.from(data).toString().split("\n");
   const chain = readChain(text);
-  return chain === undefined || incarnation === "" ? undefined : { incarnation, chain };
+  return found !== layout || chain === undefined || incarnation === "" ? undefined : { incarnation, chain };
 }

@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Canary, Deadlines, readOffset } from "@zuruf/hub/store";
 import type { Msg } from "@nats-io/transport-node";
 import type { StreamSettings } from "./options.ts";
-import { TimeoutError, type Session } from "./session.ts";
+import { TimeoutError, type Limit, type Session } from "./session.ts";
 import { Shared } from "./shared.ts";
 import type { Subjects } from "./subjects.ts";
 
@@ -22,9 +22,13 @@ const codes = {
   /** A cluster that is not ready yet: no suitable peers, no leader, unavailable. */
   unready: [10_005, 10_008, 10_009],
 } as const;
+/** An append names the message that it follows, and announcements have it. */
+export const expectedHeader = "Nats-Expected-Last-Subject-Sequence";
 const nanos = 1_000_000;
-/** How long JetStream knows an idempotency key, in milliseconds. */
-const keyWindow = 5 * 60_000;
+/** Milliseconds for which idempotency keys are known, and so what has them is kept. */
+export const keyWindow = 300_000;
+/** Milliseconds until a reader that was behind is tried again, doubling; and the last pause. */
+export const behind: { readonly first: number; readonly last: number } = { first: 5, last: 640 };
 /** Milliseconds that a new stream keeps messages: heads and epochs live for a week at least. */
 const shortest = 7 * 86_400_000;
 /** Milliseconds after which a question that a cluster did not answer is asked again: while it elects a leader, nobody does. */
@@ -38,22 +42,20 @@ const pause = 100;
 /** Milliseconds after which JetStream itself removes a reader that was left behind. */
 const readerLife = 5000;
 
-/** What a message in a log says besides its data. */
-export interface Entry {
+/** A message as the stream has it. */
+export interface Stored {
   readonly seq: number;
   /** Milliseconds since 1970, by the clock of the stream's server. */
   readonly time: number;
   /** Bytes of its data, also where only headers were asked for. */
   readonly size: number;
-  /** What its channel keeps: publications, milliseconds, bytes. Absent: it is no publication. */
-  readonly keep: { readonly size: number; readonly ttl: number; readonly bytes: number } | undefined;
-  /** It is a marker, that stands for a head whose publication is gone, or never was. */
-  readonly head: number | undefined;
+  readonly headers: Headers | undefined;
   readonly data: Uint8Array;
 }
-/** Headers of ours. */
-export const keepHeader = "Zuruf-Keep";
-export const headHeader = "Zuruf-Head";
+interface Headers {
+  /** Empty when there is none. */
+  get(name: string): string;
+}
 
 export interface StreamState {
   readonly created: string;
@@ -123,12 +125,12 @@ export class JetStream {
     this.#settledBy = performance.now() + this.#deadlines.ms * openingPart;
     const account = await this.#settled("INFO").catch((error: unknown) => {
       if (error instanceof JetStreamError && (error.code === 503 || codes.off.some((code) => code === error.code)))
-        throw this.#unusable(
+        throw this.unusable(
           "JetStream is off: start the server with -js, or keep history elsewhere: compose({ relay: nats(url, { history: false }), store })",
         );
       throw error;
     });
-    if (typeof account["limits"] !== "object") throw this.#unusable("JetStream does not answer as expected");
+    if (typeof account["limits"] !== "object") throw this.unusable("JetStream does not answer as expected");
     const { name } = this.#stream;
     let answer = await this.#find();
     while (!readState(answer).quorum) {
@@ -139,13 +141,13 @@ export class JetStream {
     }
     const problem = this.#misfit(record(answer["config"]));
     if (problem !== undefined)
-      throw this.#unusable(`the stream ${name} is not as Zuruf needs it (${problem}): change it, or name another`);
+      throw this.unusable(`the stream ${name} is not as Zuruf needs it (${problem}): change it, or name another`);
     const state = readState(answer);
     this.#clustered = state.clustered;
     this.#replicas = state.replicas;
     this.#maxAge = state.maxAge;
     // What reading needs is tried now: the right to make readers; and the answer tells the time.
-    await this.read(this.#subjects.epochs, 1, { batch: 1 }, () => false);
+    await this.read(this.#subjects.epochs, { from: 1, batch: 1 }, () => false);
     await this.confirm();
     if (this.#clustered) this.#watch();
     return state;
@@ -165,12 +167,13 @@ export class JetStream {
       if (!(error instanceof JetStreamError)) throw error;
       const { num_replicas: copies } = this.#wanted();
       if (error.code !== codes.nameInUse)
-        throw this.#unusable(`the stream ${name} cannot be created with history.replicas ${copies}: ${error.message}`);
+        throw this.unusable(`the stream ${name} cannot be created with history.replicas ${copies}: ${error.message}`);
       return this.#settled(`STREAM.INFO.${name}`);
     }
   }
 
-  #unusable(problem: string): BackplaneError {
+  /** What an operator has to mend. */
+  unusable(problem: string): BackplaneError {
     return new BackplaneError("unusable", `NATS at ${this.#where}: ${problem}`);
   }
 
@@ -213,7 +216,6 @@ export class JetStream {
       num_replicas: stream.replicas ?? (this.#session.clustered && !stream.elsewhere ? 3 : 1),
       max_age: shortest * nanos,
       ...(stream.maxBytes > 0 && { max_bytes: stream.maxBytes }),
-      duplicate_window: keyWindow * nanos,
       republish: { src: this.#subjects.allLogs, dest: this.#subjects.allLive },
       allow_direct: true,
     };
@@ -230,7 +232,8 @@ export class JetStream {
     if (config["retention"] !== "limits" || config["discard"] !== "old") return "retention must be limits, discard old";
     if (config["allow_direct"] !== true) return "allow_direct must be on";
     if (config["deny_purge"] === true) return "deny_purge must be off";
-    if (Number(config["duplicate_window"]) < keyWindow * nanos) return "duplicate_window must be at least 5m";
+    const maxAge = Number(config["max_age"]);
+    if (maxAge > 0 && maxAge < 2 * keyWindow * nanos) return "max_age must be at least 10m";
     return undefined;
   }
 
@@ -252,59 +255,76 @@ export class JetStream {
     throw new JetStreamError(0, `the stream ${name} does not keep what it keeps longer: set its max_age`);
   }
 
-  /** Appends. `expected`: only if the last message of this subject is that one (0: if there is none). Resolves with its sequence, a repeated id's first. */
+  /**
+   * Appends, only if the last message of this subject is the expected one (0: if there is none). Resolves with its sequence.
+   * @param options `id`: nothing else with this id is appended, for two minutes. In a cluster, NATS looks at what is expected before it agrees on an order, so of two
+   * that come at the same time it takes both; an id it looks at afterwards, too.
+   */
   async append(
     subject: string,
     data: Uint8Array,
-    options: { readonly headers: Readonly<Record<string, string>>; readonly id?: string; readonly expected?: number },
+    options: {
+      readonly headers: Readonly<Record<string, string>>;
+      readonly expected: number;
+      readonly id?: string | undefined;
+      readonly within?: number;
+    },
   ): Promise<number> {
-    const { headers, id, expected } = options;
-    const answer = await this.#ask(subject, data, {
-      ...headers,
-      ...(id !== undefined && { "Nats-Msg-Id": id }),
-      ...(expected !== undefined && { "Nats-Expected-Last-Subject-Sequence": `${expected}` }),
-    });
-    const { seq } = parse(answer.data);
+    const { headers, expected, id, within } = options;
+    const all = { ...headers, [expectedHeader]: `${expected}`, ...(id !== undefined && { "Nats-Msg-Id": id }) };
+    const answer = await this.#ask(subject, data, all, { deadlines: this.#deadlines, within });
+    const { seq, duplicate } = parse(answer.data);
+    if (duplicate === true) throw new JetStreamError(codes.wrongLast, "something else was appended there");
     if (typeof seq !== "number" || !Number.isSafeInteger(seq) || seq < 1)
       throw new JetStreamError(0, "JetStream acknowledged without a sequence");
     return seq;
   }
 
   /** The last message of a subject; undefined: there is none. */
-  async last(subject: string): Promise<Entry | undefined> {
+  last(subject: string): Promise<Stored | undefined> {
+    return this.#get({ last_by_subj: subject });
+  }
+  /** The first message of a subject from a sequence on; undefined: there is none. */
+  next(subject: string, seq: number): Promise<Stored | undefined> {
+    return this.#get({ seq: Math.max(1, seq), next_by_subj: subject });
+  }
+
+  async #get(question: Readonly<Record<string, unknown>>): Promise<Stored | undefined> {
     const name = this.#stream.name;
-    const request = JSON.stringify({ last_by_subj: subject });
     // With replicas, direct gets are answered by any of them, also by one that is behind: then the leader is asked.
     if (this.#replicas > 1) {
-      const answer = await this.#api(`STREAM.MSG.GET.${name}`, { last_by_subj: subject }).catch((error: unknown) => {
+      const answer = await this.#api(`STREAM.MSG.GET.${name}`, question).catch((error: unknown) => {
         if (error instanceof JetStreamError && error.code === codes.noMessage) return undefined;
         throw error;
       });
-      return answer === undefined ? undefined : readStored(record(answer["message"]));
+      return answer === undefined ? undefined : storedIn(record(answer["message"]));
     }
-    const message = await this.#ask(`${this.#stream.api}.DIRECT.GET.${name}`, Buffer.from(request));
+    const message = await this.#ask(`${this.#stream.api}.DIRECT.GET.${name}`, Buffer.from(JSON.stringify(question)));
     if (message.headers?.code === 404) return undefined;
-    return readEntry(
+    return stored(
       message,
       readOffset(message.headers?.get("Nats-Sequence") ?? ""),
       Date.parse(message.headers?.get("Nats-Time-Stamp") ?? ""),
     );
   }
 
-  /** Reads messages of a subject in order from a sequence on, until `each` returns false or there are no more. */
+  /** Reads messages of a subject in order from a sequence or a time (milliseconds since 1970) on, until `each` returns false or there are no more. */
   async read(
     subject: string,
-    from: number,
-    options: { readonly batch: number; readonly headersOnly?: boolean },
-    each: (entry: Entry) => boolean,
+    options: ({ readonly from: number } | { readonly since: number }) & {
+      readonly batch: number;
+      readonly headersOnly?: boolean;
+    },
+    each: (message: Stored) => boolean,
   ): Promise<void> {
     const stream = this.#stream;
     const made = await this.#api(`CONSUMER.CREATE.${stream.name}`, {
       stream_name: stream.name,
       config: {
         filter_subject: subject,
-        deliver_policy: "by_start_sequence",
-        opt_start_seq: Math.max(1, from),
+        ...("from" in options
+          ? { deliver_policy: "by_start_sequence", opt_start_seq: Math.max(1, options.from) }
+          : { deliver_policy: "by_start_time", opt_start_time: new Date(options.since).toISOString() }),
         ack_policy: "none",
         mem_storage: true,
         num_replicas: 1,
@@ -325,7 +345,7 @@ export class JetStream {
   }
 
   /** One batch; returns whether there may be more that are wanted. */
-  async #pull(consumer: string, batch: number, each: (entry: Entry) => boolean): Promise<boolean> {
+  async #pull(consumer: string, batch: number, each: (message: Stored) => boolean): Promise<boolean> {
     const stream = this.#stream;
     let left = batch;
     let more = true;
@@ -346,9 +366,9 @@ export class JetStream {
         // $JS.ACK.<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>.<pending>, with domain and account before the stream in newer servers.
         const parts = (message.reply ?? "").split(".");
         const at = parts.length >= 11 ? 7 : 5;
-        const entry = readEntry(message, readOffset(parts[at] ?? ""), Number(parts[at + 2]) / nanos);
         left--;
-        more = each(entry) && parts[at + 3] !== "0";
+        const found = stored(message, readOffset(parts[at] ?? ""), Number(parts[at + 2]) / nanos);
+        more = each(found) && parts[at + 3] !== "0";
         return left === 0 || !more;
       },
     );
@@ -379,16 +399,16 @@ export class JetStream {
 
   async #api(what: string, body?: unknown, deadlines: Deadlines = this.#deadlines): Promise<Record<string, unknown>> {
     const data = Buffer.from(body === undefined ? "" : JSON.stringify(body));
-    return parse((await this.#ask(`${this.#stream.api}.${what}`, data, {}, deadlines)).data);
+    return parse((await this.#ask(`${this.#stream.api}.${what}`, data, {}, { deadlines })).data);
   }
 
   async #ask(
     subject: string,
     data: Uint8Array,
     headers: Readonly<Record<string, string>> = {},
-    deadlines: Deadlines = this.#deadlines,
+    limit: Limit = { deadlines: this.#deadlines },
   ): Promise<Msg> {
-    const answer = await this.#session.request(subject, data, headers, deadlines);
+    const answer = await this.#session.request(subject, data, headers, limit);
     if (answer.headers?.code === 503) throw new JetStreamError(503, "nobody answers for JetStream");
     return answer;
   }
@@ -436,33 +456,23 @@ function heard(replicas: unknown): number {
     .length;
 }
 
-/** The headers and data of a message, from whatever brought it. */
-interface Carrier {
-  readonly headers?: { get(name: string): string };
-  readonly data: Uint8Array;
-}
-
-export function readEntry({ headers, data }: Carrier, seq: number | undefined, time: number): Entry {
+function stored(
+  message: Pick<Msg, "data"> & { readonly headers?: Headers },
+  seq: number | undefined,
+  time: number,
+): Stored {
+  const { headers, data } = message;
   if (seq === undefined || Number.isNaN(time)) throw new JetStreamError(0, "a message without a sequence or time");
-  const [size, ttl, bytes] = (headers?.get(keepHeader) ?? "").split(" ").map(readOffset);
-  return {
-    seq,
-    time,
-    size: readOffset(headers?.get("Nats-Msg-Size") ?? "") ?? data.length,
-    keep: size === undefined || ttl === undefined || bytes === undefined ? undefined : { size, ttl, bytes },
-    head: readOffset(headers?.get(headHeader) ?? ""),
-    data,
-  };
+  return { seq, time, size: readOffset(headers?.get("Nats-Msg-Size") ?? "") ?? data.length, headers, data };
 }
 
 /** A message as the API's JSON holds it: headers and data in base64. */
-function readStored(message: Record<string, unknown>): Entry {
-  const { seq, time, hdrs, data } = message;
+function storedIn({ seq, time, hdrs, data }: Record<string, unknown>): Stored {
   const lines = Buffer.from(typeof hdrs === "string" ? hdrs : "", "base64")
     .toString()
     .split("\r\n");
   const headers = new Map(lines.map((line) => [line.split(":", 1)[0] ?? "", line.slice(line.indexOf(":") + 1).trim()]));
-  return readEntry(
+  return stored(
     {
       headers: { get: (name) => headers.get(name) ?? "" },
       data: Buffer.from(typeof data === "string" ? data : "", "base64"),

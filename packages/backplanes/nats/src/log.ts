@@ -1,44 +1,49 @@
-import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { HistoryPage, Item, Position, Retention } from "@zuruf/hub";
 import { misfit } from "@zuruf/hub/store";
+import {
+  firstOffset,
+  idAfter,
+  itemsOf,
+  nothing,
+  readEntry,
+  seqOf,
+  writeMarker,
+  type Entry,
+  type Extent,
+} from "./entry.ts";
 import type { Epochs } from "./epochs.ts";
-import { headHeader, JetStreamError, keepHeader, type Entry, type JetStream } from "./jetstream.ts";
+import { behind, JetStreamError, keyWindow, type JetStream } from "./jetstream.ts";
 import { Slots } from "./slots.ts";
 import type { Subjects } from "./subjects.ts";
 
 /** Messages asked for at once, and pages read at once: each page has a reader of its own in JetStream for a moment. */
 const batch = 256;
-const batchOfHeaders = 2048;
 const pagesAtOnce = 16;
 const headsAtOnce = 1000;
 /** Of this many heads or more, the stream is asked first whether anything happened at all. */
 const manyHeads = 16;
+/** Messages that may come to a channel between a question and what is done with the answer. */
+const meanwhile = 8;
+/** How far back the beginning of a page is looked for grows by this factor. */
+const stride = 4;
 
-/** Milliseconds until a reader that was behind is tried again, doubling; and the last pause. */
-const behind = { first: 5, last: 640 };
-
-/** Head and epoch outlive the entries by this factor. */
-const headFactor = 10;
-/** The largest retention of any kind that is told apart from none: 28 years, in milliseconds. */
-const longest = 9e11;
-
-/** A channel's head. `entry` is its last message: a publication, or the marker that stands for one that is gone, or for none. */
+/** A channel's head. `entry` is its last message: a block, or the marker that stands for one that is gone, or for none. */
 interface Head {
   readonly position: Position;
   readonly entry: Entry;
 }
 
 /**
- * The logs in a stream, one per channel: offsets are the stream's sequence, so they have holes. What is complete is asserted by what is there:
- * nothing is lost after a position whose own publication, or the marker that stands for it, is still in the log; trimming leaves one more than it must for that.
+ * Reads the logs in a stream, one per channel. Offsets come from the stream's sequence, so they have holes; what is complete is asserted by what is there:
+ * nothing is lost after a position whose own publication, or the marker that stands for it, is still in the log. The counts in the headers say what of it is kept:
+ * what is not may be there for a while, and is not shown.
  * A marker is written where a channel without a log is asked for its head (it stands for offset 0), and where a channel's last publication is to go.
  */
 export class Log {
   readonly #jetstream: JetStream;
   readonly #epochs: Epochs;
   readonly #subjects: Subjects;
-  #extending: Promise<void> | undefined;
   readonly #pages = new Slots(pagesAtOnce);
   /** Heads, and the stream's last sequence before they were read. */
   readonly #seen = new Map<string, { readonly head: Head; readonly lastSeq: number }>();
@@ -47,32 +52,6 @@ export class Log {
     this.#jetstream = jetstream;
     this.#epochs = epochs;
     this.#subjects = subjects;
-  }
-
-  async append(
-    channel: string,
-    data: Uint8Array,
-    { size, ttl, bytes }: Retention,
-    key: string | undefined,
-  ): Promise<Position> {
-    const { maxAge } = this.#jetstream;
-    const needed = headFactor * Math.ceil(Math.min(ttl, longest));
-    if (maxAge > 0 && maxAge < needed) await (this.#extending ??= this.#extend(needed));
-    const seq = await this.#jetstream.append(this.#subjects.log(channel), data, {
-      headers: { [keepHeader]: [size, ttl, bytes].map((value) => Math.ceil(Math.min(value, longest))).join(" ") },
-      // JetStream knows ids for the whole stream, and keys belong to a channel.
-      ...(key !== undefined && { id: createHash("sha256").update(`${channel}\n${key}`).digest("base64url") }),
-    });
-    return { epoch: this.#epochs.at(seq), offset: seq };
-  }
-
-  /** Those who publish while the stream is asked to keep more wait for the same answer, so they go on in their order. */
-  async #extend(maxAge: number): Promise<void> {
-    try {
-      await this.#jetstream.extend(maxAge);
-    } finally {
-      this.#extending = undefined;
-    }
   }
 
   async heads(channels: readonly string[]): Promise<Map<string, Position>> {
@@ -105,7 +84,8 @@ export class Log {
   async #head(channel: string): Promise<Head> {
     const subject = this.#subjects.log(channel);
     for (;;) {
-      const entry = await this.#jetstream.last(subject);
+      const last = await this.#jetstream.last(subject);
+      const entry = last === undefined ? undefined : readEntry(last);
       if (entry !== undefined && !this.#isOld(entry)) return { entry, position: this.#positionOf(entry) };
       const marked = await this.mark(channel, entry);
       if (marked !== undefined) return { entry: marked, position: this.#positionOf(marked) };
@@ -113,35 +93,45 @@ export class Log {
     }
   }
 
-  /** Whether a channel's last message has to be replaced by a marker: its time is over, or it would be gone before somebody asks again. */
+  /** Whether a channel's last message has to be replaced by a marker: its time is over, also that of its keys, or it would be gone before somebody asks again. */
   #isOld({ time, keep }: Entry): boolean {
     const age = this.#jetstream.now() - time;
     const { maxAge } = this.#jetstream;
-    return (keep !== undefined && age > keep.ttl) || (maxAge > 0 && age > maxAge / 2);
+    return (keep !== undefined && age > Math.max(keep.ttl, keyWindow)) || (maxAge > 0 && age > maxAge / 2);
   }
 
-  #positionOf({ seq, head }: Entry): Position {
+  #positionOf({ seq, after: { head } }: Entry): Position {
     // The empty log has the epoch in which it was first asked for.
-    const offset = head ?? seq;
-    return { epoch: this.#epochs.at(offset === 0 ? seq : offset), offset };
+    return { epoch: head === 0 ? this.#epochs.of(seq) : this.#epochs.at(head), offset: head };
   }
 
-  /** Appends the marker that stands for this last entry (absent: for none), and removes what is before it. Undefined: there is a newer one. */
-  async mark(channel: string, last: Pick<Entry, "seq" | "head"> | undefined): Promise<Entry | undefined> {
+  /** Appends the marker that stands for the end of the log after this last message (absent: there is none), and removes what is before it. Undefined: there is a newer one. */
+  async mark(channel: string, last?: { readonly seq: number; readonly after: Extent }): Promise<Entry | undefined> {
     const subject = this.#subjects.log(channel);
-    const head = last === undefined ? 0 : (last.head ?? last.seq);
+    const extent = last?.after ?? nothing;
     try {
       const data = new Uint8Array(0);
-      const seq = await this.#jetstream.append(subject, data, {
-        headers: { [headHeader]: `${head}` },
-        expected: last?.seq ?? 0,
-      });
+      const headers = writeMarker(extent);
+      const expected = last?.seq ?? 0;
+      const id = idAfter(subject, expected);
+      const seq = await this.#jetstream.append(subject, data, { headers, expected, id });
       if (last !== undefined) await this.#jetstream.purge(subject, { seq });
-      return { seq, time: this.#jetstream.now(), size: 0, keep: undefined, head, data };
+      const get = (name: string): string => headers[name] ?? "";
+      return readEntry({ seq, time: this.#jetstream.now(), size: 0, headers: { get }, data });
     } catch (error) {
       if (error instanceof JetStreamError && error.isWrongLast) return undefined;
       throw error;
     }
+  }
+
+  /** Removes the oldest messages of a log, up to and without the one after which it stood so. */
+  async trim(channel: string, { messages }: Extent): Promise<void> {
+    const subject = this.#subjects.log(channel);
+    const last = await this.#jetstream.last(subject);
+    if (last === undefined) return;
+    // By number: where JetStream is told a sequence, it looks through all that it has of the stream.
+    const keep = readEntry(last).after.messages - messages + 1 + meanwhile;
+    await this.#jetstream.purge(subject, { keep });
   }
 
   history(
@@ -162,7 +152,7 @@ export class Log {
 
   /** Undefined: the reader lacks what the stream's leader has; in a cluster it may be at a replica that is a moment behind. */
   async #after(channel: string, after: Position, limit: number): Promise<HistoryPage | undefined> {
-    const { position: head } = await this.#head(channel);
+    const { position: head, entry: newest } = await this.#head(channel);
     // A head of 0 may also be one whose publications are all gone by age.
     const reason =
       head.offset === 0 && after.offset > 0
@@ -172,24 +162,33 @@ export class Log {
     if (after.offset === head.offset) return { items: [], head, complete: true };
     const items: Item[] = [];
     let anchored: boolean | undefined;
-    await this.#jetstream.read(
-      this.#subjects.log(channel),
-      after.offset,
-      { batch: Math.min(limit + 1, batch) },
-      (entry) => {
-        anchored ??= (entry.head ?? entry.seq) === after.offset;
-        if (entry.head === undefined && entry.seq > after.offset) items.push(this.#item(entry));
-        return anchored && items.length < limit;
-      },
-    );
+    let kept: boolean | undefined;
+    const start = { from: seqOf(after.offset), batch: Math.min(limit + 1, batch) };
+    await this.#jetstream.read(this.#subjects.log(channel), start, (message) => {
+      const entry = readEntry(message);
+      const fresh = this.#items(entry).filter(({ offset }) => offset > after.offset);
+      anchored ??= holds(entry, after.offset);
+      if (fresh.length > 0) kept ??= this.#isKept(entry, fresh.length, newest);
+      items.push(...fresh);
+      return anchored && kept !== false && items.length < limit;
+    });
+    if (anchored === false || kept === false) return { items: [], head, complete: false, reason: "retention" };
+    if (items.length < limit && (items.at(-1)?.offset ?? 0) < head.offset) return undefined;
+    items.splice(limit);
     const last = items.at(-1);
-    if (anchored === undefined) return undefined;
-    if (!anchored) return { items: [], head, complete: false, reason: "retention" };
-    if (items.length < limit && (last?.offset ?? 0) < head.offset) return undefined;
     // What was published since the head was read.
     return last !== undefined && last.offset > head.offset
       ? { items, head: { epoch: last.epoch, offset: last.offset }, complete: true }
       : { items, head, complete: true };
+  }
+
+  /** Whether the first of the last `count` publications of a block is kept. */
+  #isKept(entry: Entry, count: number, newest: Entry): boolean {
+    const { keep } = newest;
+    if (keep === undefined) return false;
+    const bytes = entry.lengths.slice(-count).reduce((sum, length) => sum + length, 0);
+    const first = { count: entry.after.count - count, bytes: entry.after.bytes - bytes, time: entry.time };
+    return isKept(first, newest.after, keep, this.#jetstream.now());
   }
 
   /** Undefined as above. */
@@ -200,57 +199,71 @@ export class Log {
     if (reason !== undefined) return { items: [], head, complete: false, reason };
     const { keep } = newest;
     if (keep === undefined) return { items: [], head, complete: true };
-    if (limit === 1 && before === undefined) return { items: [this.#item(newest)], head, complete: true };
-    // Which ones these are is known only to who has seen them all: without their data, which costs little.
-    const seen: Entry[] = [];
-    await this.#jetstream.read(subject, 1, { batch: batchOfHeaders, headersOnly: true }, (entry) => {
-      if (entry.head === undefined && entry.seq <= newest.seq) seen.push(entry);
-      return entry.seq < newest.seq;
-    });
-    if (seen.at(-1)?.seq !== newest.seq) return undefined;
-    const wanted = seen
-      .slice(firstKept(seen, keep, this.#jetstream.now()))
-      .filter(({ seq }) => before === undefined || seq < before.offset);
-    const [first, last] = [wanted.at(-limit) ?? wanted[0], wanted.at(-1)];
-    if (first === undefined || last === undefined) return { items: [], head, complete: true };
+    // The block in which the page ends.
+    let end: Entry = newest;
+    if (before !== undefined) {
+      const found = await this.#jetstream.next(subject, seqOf(before.offset));
+      if (found === undefined) return undefined;
+      end = readEntry(found);
+    }
+    const all = before === undefined ? end.lengths.length : Math.max(0, before.offset - firstOffset(end));
+    const wanted = end.before.count + Math.min(all, end.lengths.length);
+    const first = Math.max(0, wanted - limit, newest.after.count - keep.size);
+    if (first >= wanted) return { items: [], head, complete: true };
     const items: Item[] = [];
-    await this.#jetstream.read(subject, first.seq, { batch: Math.min(limit, batch) }, (entry) => {
-      if (entry.head === undefined && entry.seq <= last.seq) items.push(this.#item(entry));
-      return entry.seq < last.seq;
-    });
-    return items.at(-1)?.offset === last.seq ? { items, head, complete: true } : undefined;
+    const now = this.#jetstream.now();
+    let reached = false;
+    const take = (entry: Entry): boolean => {
+      let { count, bytes } = entry.before;
+      for (const item of this.#items(entry)) {
+        const kept = isKept({ count, bytes, time: entry.time }, newest.after, keep, now);
+        if (kept && count >= first && count < wanted) items.push(item);
+        bytes += item.data.length;
+        count++;
+      }
+      reached = entry.seq >= end.seq;
+      return !reached;
+    };
+    if (first >= end.before.count) take(end);
+    else {
+      const from = await this.#seqBefore(subject, end.seq, first, wanted - first);
+      await this.#jetstream.read(subject, { from, batch: Math.min(limit, batch) }, (message) =>
+        take(readEntry(message)),
+      );
+    }
+    return reached ? { items, head, complete: true } : undefined;
   }
 
-  /** Removes what a channel's newest publication does not let it keep. */
-  async trim(channel: string): Promise<void> {
-    const subject = this.#subjects.log(channel);
-    const entries: Entry[] = [];
-    await this.#jetstream.read(subject, 1, { batch: batchOfHeaders, headersOnly: true }, (entry) => {
-      entries.push(entry);
-      return true;
-    });
-    const keep = entries.at(-1)?.keep;
-    if (keep === undefined) return;
-    // One more than it must: the position before the oldest that is kept.
-    const anchor = entries[firstKept(entries, keep, this.#jetstream.now()) - 1];
-    if (anchor !== undefined && anchor !== entries[0]) await this.#jetstream.purge(subject, { seq: anchor.seq });
+  /** A sequence from which on a log has all publications that come after this many, and not many more; `distance` is where it is looked for first. */
+  async #seqBefore(subject: string, end: number, count: number, distance: number): Promise<number> {
+    for (let far = distance; ; far *= stride) {
+      const seq = end - far;
+      if (seq <= 1) return 1;
+      const found = await this.#jetstream.next(subject, seq);
+      if (found !== undefined && readEntry(found).before.count <= count) return seq;
+    }
   }
 
-  #item({ seq, data }: Entry): Item {
-    return { epoch: this.#epochs.at(seq), offset: seq, data };
+  #items(entry: Entry): Item[] {
+    return itemsOf(entry, this.#epochs.of(entry.seq));
   }
 }
 
-/** The index of the oldest entry that is kept: of as many, as young, and together as large as allowed; always the newest. */
-function firstKept(entries: readonly Entry[], { size, ttl, bytes }: NonNullable<Entry["keep"]>, now: number): number {
-  const oldest = now - ttl;
-  let first = entries.length - 1;
-  let sum = entries[first]?.size ?? 0;
-  while (first > 0 && entries.length - first < size) {
-    const entry = entries[first - 1] as Entry;
-    sum += entry.size;
-    if (entry.time < oldest || (bytes > 0 && sum > bytes)) break;
-    first--;
-  }
-  return Math.max(0, first);
+/** Whether this is where an offset was given out, or the marker that stands for it. */
+function holds(entry: Entry, offset: number): boolean {
+  return entry.keep === undefined
+    ? entry.after.head === offset
+    : firstOffset(entry) <= offset && offset <= entry.after.head;
+}
+
+/** Whether a publication, known by what is before it, is among as many, as young, and together as large as allowed; the newest always is, until it is too old. */
+function isKept(
+  publication: { readonly count: number; readonly bytes: number; readonly time: number },
+  newest: Extent,
+  { size, ttl, bytes }: Retention,
+  now: number,
+): boolean {
+  if (publication.time < now - ttl) return false;
+  if (publication.count === newest.count - 1) return true;
+  return newest.count - publication.count <= size && (bytes === 0 || newest.bytes - publication.bytes <= bytes);
 }

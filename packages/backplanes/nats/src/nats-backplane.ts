@@ -7,32 +7,47 @@ import {
   type InstanceId,
   type Position,
   type PublishOptions,
-  type Retention,
 } from "@zuruf/hub";
-import { Deadlines, readControl, readOffset, Reconnector, writeControl } from "@zuruf/hub/store";
+import {
+  Deadlines,
+  Gatherer,
+  readControl,
+  readFrames,
+  readOffset,
+  Reconnector,
+  writeControl,
+  writeFrames,
+  type Gathered,
+} from "@zuruf/hub/store";
 import type { Msg } from "@nats-io/transport-node";
 import { Epochs } from "./epochs.ts";
+import { itemsOf, mostInBlock, readEntry, type Entry } from "./entry.ts";
 import { explain, isDenied } from "./explain.ts";
-import { headHeader, JetStream, JetStreamError } from "./jetstream.ts";
+import { expectedHeader, JetStream, JetStreamError, keyWindow } from "./jetstream.ts";
 import { Log } from "./log.ts";
 import { readSettings, type NatsOptions, type Settings } from "./options.ts";
 import { loadDriver, Session, type Driver } from "./session.ts";
 import { Subjects } from "./subjects.ts";
-import { Trimmer, type Store } from "./trimmer.ts";
+import { Trimmer } from "./trimmer.ts";
+import { Writer } from "./writer.ts";
 
 /** Bytes of publications that may wait for NATS; beyond, publications are refused at once. */
-const mostBytesInFlight = 64 * 1024 * 1024;
+const mostBytes = 64 * 1024 * 1024;
+/** Bytes of the publications of a channel that go together: few enough not to hold up others. */
+const mostBytesTogether = 256 * 1024;
+/** Bytes that a message needs besides, for lengths and keys of many publications. */
+const overhead = 8 * 1024;
 
-/** A channel that somebody here is subscribed to. */
-interface Interest {
-  readonly channel: string;
-  /** The last marker in its log, and the head that it stands for. */
-  marker?: { readonly seq: number; readonly head: number };
+/** The store over one connection. */
+interface Store {
+  readonly jetstream: JetStream;
+  readonly log: Log;
+  readonly writer: Writer;
 }
 
 /**
- * Core NATS announces, and JetStream keeps the logs: a publication with history is one request, which JetStream appends and announces itself ("republish"),
- * naming the sequence and the one before it in the channel. One subject per channel, so that nothing comes without interest.
+ * Core NATS announces, and JetStream keeps the logs: publications with history that came together are one request, which JetStream appends and announces itself
+ * ("republish"). One subject per channel, so that nothing comes without interest.
  */
 export class NatsBackplane implements Backplane {
   readonly can: Backplane["can"];
@@ -41,24 +56,42 @@ export class NatsBackplane implements Backplane {
   readonly #deadlines: Deadlines;
   readonly #epochs: Epochs;
   readonly #trimmer: Trimmer;
-  /** By the subject of announcements. */
-  readonly #interest = new Map<string, Interest>();
+  /** Of publications with history, and without. */
+  readonly #appender: Gatherer;
+  readonly #announcer: Gatherer;
+  readonly #most = { publications: mostInBlock, bytes: mostBytesTogether };
+  /** Channels that somebody here is subscribed to, by the subject of their announcements. */
+  readonly #interest = new Map<string, string>();
   #driver: Driver | undefined;
   #session: Session | undefined;
   #store: Store | undefined;
   #reconnector: Reconnector | undefined;
   #sink: BackplaneSink | undefined;
   #instance: InstanceId = "";
-  #inFlight = 0;
 
   constructor(url: string, options: NatsOptions) {
     this.#settings = readSettings(url, options);
     this.#subjects = new Subjects(this.#settings.prefix);
     this.#epochs = new Epochs(this.#subjects.epochs);
-    this.#trimmer = new Trimmer(this.#subjects, () => (this.#session?.live === true ? this.#store : undefined));
+    this.#trimmer = new Trimmer(keyWindow, () => (this.#session?.live === true ? this.#store?.log : undefined));
     this.#deadlines = new Deadlines(this.#settings.deadline);
     const history = this.#settings.stream !== undefined;
-    this.can = { history, contiguous: false, idempotent: history };
+    this.can = { history, contiguous: false, idempotent: history, ordered: history };
+    const gathering = {
+      most: this.#most,
+      mostBytes,
+      deadline: this.#settings.deadline,
+      now: () => performance.now(),
+      soon: setImmediate,
+    };
+    this.#appender = new Gatherer({
+      ...gathering,
+      send: (channel, batch, within) => this.#append(channel, batch, within),
+    });
+    this.#announcer = new Gatherer({
+      ...gathering,
+      send: (channel, batch, within) => this.#announce(channel, batch, within),
+    });
   }
 
   async start(instance: InstanceId, sink: BackplaneSink): Promise<void> {
@@ -85,6 +118,7 @@ export class NatsBackplane implements Backplane {
       message: (message) => this.#receive(message),
     });
     this.#session = session;
+    this.#most.bytes = Math.min(mostBytesTogether, session.maxPayload - overhead);
     try {
       const subjects = [this.#subjects.control(), this.#subjects.control(this.#instance), ...this.#interest.keys()];
       if (stream !== undefined) subjects.push(this.#subjects.liveEpochs);
@@ -97,7 +131,7 @@ export class NatsBackplane implements Backplane {
         const serverId = alone ? session.serverId : undefined;
         await this.#limit(this.#epochs.settle(jetstream, serverId, opened), "unavailable");
         if (this.#epochs.newest !== epoch) this.#forget();
-        this.#store = { jetstream, log: new Log(jetstream, this.#epochs, this.#subjects) };
+        this.#store = this.#storeOver(jetstream, session);
         this.#trimmer.start();
       }
       if (!session.live || reconnector.closed) throw new Error("the connection ended");
@@ -107,12 +141,21 @@ export class NatsBackplane implements Backplane {
     }
   }
 
-  #receive({ subject, data, headers }: Msg): void {
-    const interest = this.#interest.get(subject);
-    if (interest !== undefined) {
-      const seq = headers?.get("Nats-Sequence") ?? "";
-      if (seq === "") this.#sink?.publication(interest.channel, { epoch: "", offset: 0, data });
-      else if (headers !== undefined) this.#stored(interest, readOffset(seq), headers, data);
+  #storeOver(jetstream: JetStream, session: Session): Store {
+    const log = new Log(jetstream, this.#epochs, this.#subjects);
+    const writer = new Writer(jetstream, this.#epochs, this.#subjects, (channel, end, retention) =>
+      this.#trimmer.appended(channel, end, retention),
+    );
+    session.atEnd(() => writer.close());
+    return { jetstream, log, writer };
+  }
+
+  #receive(message: Msg): void {
+    const { subject, data, headers } = message;
+    const channel = this.#interest.get(subject);
+    if (channel !== undefined) {
+      if (headers === undefined) this.#announced(channel, data);
+      else this.#stored(channel, headers, data);
     } else if (subject === this.#subjects.liveEpochs) {
       // Somebody saw the store live another life, or made the stream anew.
       if (!this.#epochs.adopt(data)) return;
@@ -128,21 +171,31 @@ export class NatsBackplane implements Backplane {
   #forget(): void {
     this.#trimmer.forget();
     this.#store?.log.forget();
-    for (const interest of this.#interest.values()) delete interest.marker;
+    this.#store?.writer.forget();
+  }
+
+  #announced(channel: string, frames: Uint8Array): void {
+    for (const data of readFrames(frames) ?? []) this.#sink?.publication(channel, { epoch: "", offset: 0, data });
   }
 
   /** JetStream appended this to a log. */
-  #stored(interest: Interest, seq: number | undefined, headers: NonNullable<Msg["headers"]>, data: Uint8Array): void {
+  #stored(channel: string, headers: NonNullable<Msg["headers"]>, data: Uint8Array): void {
     const { stream } = this.#settings;
     if (stream === undefined || headers.get("Nats-Stream") !== stream.name) return;
+    const seq = readOffset(headers.get("Nats-Sequence"));
     const last = readOffset(headers.get("Nats-Last-Sequence"));
-    const head = headers.get(headHeader);
-    if (seq === undefined || last === undefined) this.#sink?.suspect([interest.channel]);
-    else if (head !== "") interest.marker = { seq, head: readOffset(head) ?? 0 };
-    else {
-      const previous = interest.marker?.seq === last ? interest.marker.head : last;
-      this.#sink?.publication(interest.channel, { epoch: this.#epochs.at(seq), offset: seq, data, previous });
+    let entry: Entry;
+    try {
+      // Whatever it is that is not as it was written: the log knows.
+      if (seq === undefined || last !== readOffset(headers.get(expectedHeader)))
+        throw new Error("not what was expected");
+      entry = readEntry({ seq, time: 0, size: data.length, headers, data });
+    } catch {
+      this.#sink?.suspect([channel]);
+      return;
     }
+    if (last !== undefined) this.#store?.writer.heard(channel, entry, last);
+    for (const item of itemsOf(entry, this.#epochs.of(entry.seq))) this.#sink?.publication(channel, item);
   }
 
   async subscribe(channels: readonly string[]): Promise<void> {
@@ -150,7 +203,7 @@ export class NatsBackplane implements Backplane {
     const subjects = channels.map((channel) => this.#subjects.live(channel));
     const fresh = subjects.filter((subject) => !this.#interest.has(subject));
     for (const [i, subject] of subjects.entries())
-      if (!this.#interest.has(subject)) this.#interest.set(subject, { channel: channels[i] ?? "" });
+      if (!this.#interest.has(subject)) this.#interest.set(subject, channels[i] ?? "");
     try {
       await this.#limit(Promise.all([session.subscribe(subjects), this.#store?.jetstream.confirm()]), "unavailable");
     } catch (error) {
@@ -169,31 +222,24 @@ export class NatsBackplane implements Backplane {
   }
 
   async publish(channel: string, data: Uint8Array, options: PublishOptions): Promise<Position | undefined> {
-    const session = this.#connected("notStored");
-    if (options.retention !== undefined && this.#store === undefined) throw withoutHistory("notStored");
-    if (this.#inFlight + data.byteLength > mostBytesInFlight)
-      throw new BackplaneError("notStored", "too many publications wait for NATS: publish slower, or later");
-    this.#inFlight += data.byteLength;
-    try {
-      if (options.retention !== undefined && this.#store !== undefined)
-        return await this.#limit(this.#append(this.#store, channel, data, options.retention, options.key), "unknown");
-      await this.#limit(session.publish(this.#subjects.live(channel), data), "unknown");
-      return undefined;
-    } finally {
-      this.#inFlight -= data.byteLength;
+    this.#connected("notStored");
+    if (options.retention !== undefined) {
+      if (this.#store === undefined) throw withoutHistory("notStored");
+      return this.#appender.publish(channel, data, options);
     }
+    return this.#announcer.publish(channel, data, {});
   }
 
-  async #append(
-    { log }: Store,
-    channel: string,
-    data: Uint8Array,
-    retention: Retention,
-    key: string | undefined,
-  ): Promise<Position> {
-    const position = await log.append(channel, data, retention, key);
-    this.#trimmer.published(channel, position.offset, data.byteLength, retention);
-    return position;
+  async #announce(channel: string, batch: readonly Gathered[], within: number): Promise<readonly undefined[]> {
+    const frames = writeFrames(batch.map(({ data }) => data));
+    await this.#limit(this.#connected("notStored").publish(this.#subjects.live(channel), frames), "unknown", within);
+    return [];
+  }
+
+  async #append(channel: string, batch: readonly Gathered[], within: number): Promise<Position[]> {
+    this.#connected("notStored");
+    if (this.#store === undefined) throw withoutHistory("notStored");
+    return this.#limit(this.#store.writer.append(channel, batch, within), "unknown", within);
   }
 
   async heads(channels: readonly string[]): Promise<Map<string, Position>> {
@@ -232,11 +278,11 @@ export class NatsBackplane implements Backplane {
     return this.#session;
   }
 
-  #limit<T>(answer: Promise<T>, code: BackplaneErrorCode): Promise<T> {
+  #limit<T>(answer: Promise<T>, code: BackplaneErrorCode, within?: number): Promise<T> {
     const { ms } = this.#deadlines;
     const late = (): Error =>
       new BackplaneError(code, `NATS at ${this.#settings.where} did not answer within ${ms} ms`);
-    return this.#told(this.#deadlines.limit(answer, late), code);
+    return this.#told(this.#deadlines.limit(answer, late, within), code);
   }
 
   /** Rejects as this backplane does. */

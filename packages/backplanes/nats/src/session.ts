@@ -48,6 +48,13 @@ export interface SessionEvents {
   message(message: Msg): void;
 }
 
+/** How long an answer may take: as long as all, or less. */
+export interface Limit {
+  readonly deadlines: Deadlines;
+  /** Milliseconds. */
+  readonly within?: number | undefined;
+}
+
 /** A question that was sent; `take` gets each message that comes back, and says whether it was the last. */
 interface Asked {
   readonly subject: string;
@@ -72,6 +79,7 @@ export class Session {
   /** The other servers, in a cluster. */
   readonly #neighbours: Neighbours | undefined;
   #flush: Promise<void> | undefined;
+  readonly #flushing = new Set<(reason: Error) => void>();
   readonly #endings: (() => void)[] = [];
   #over = false;
 
@@ -135,6 +143,11 @@ export class Session {
     return this.#connection.info?.server_id ?? "";
   }
 
+  /** Bytes of a message at most, headers included. */
+  get maxPayload(): number {
+    return this.#connection.info?.max_payload ?? 0;
+  }
+
   /** Whether the server is one of a cluster. */
   get clustered(): boolean {
     return this.#connection.info?.cluster !== undefined;
@@ -168,7 +181,7 @@ export class Session {
   async #hearItself(): Promise<void> {
     const deadlines = new Deadlines(connectWithin);
     try {
-      await this.request(this.#canarySubject, new Uint8Array(0), {}, deadlines);
+      await this.request(this.#canarySubject, new Uint8Array(0), {}, { deadlines });
     } finally {
       deadlines.close();
     }
@@ -240,12 +253,12 @@ export class Session {
     subject: string,
     data: Uint8Array,
     headers: Readonly<Record<string, string>>,
-    deadlines: Deadlines,
+    limit: Limit,
   ): Promise<Msg> {
     let answer: Msg | undefined;
     await this.#wait(
       subject,
-      deadlines,
+      limit,
       (token) => this.send(subject, data, headers, `${this.#answers}.${token}`),
       (message) => {
         answer = message;
@@ -271,7 +284,7 @@ export class Session {
       this.send(subject, data, {}, reply);
     };
     try {
-      await this.#wait(subject, deadlines, ask, take);
+      await this.#wait(subject, { deadlines }, ask, take);
     } finally {
       subscription?.unsubscribe();
     }
@@ -279,7 +292,7 @@ export class Session {
 
   async #wait(
     subject: string,
-    deadlines: Deadlines,
+    { deadlines, within = deadlines.ms }: Limit,
     ask: (token: string) => void,
     take: (message: Msg) => boolean,
   ): Promise<void> {
@@ -290,7 +303,7 @@ export class Session {
     });
     try {
       ask(token);
-      await deadlines.limit(last, () => new TimeoutError(`no answer within ${deadlines.ms} ms`));
+      await deadlines.limit(last, () => new TimeoutError(`no answer within ${Math.round(within)} ms`), within);
     } finally {
       this.#asked.delete(token);
     }
@@ -322,9 +335,14 @@ export class Session {
   async publish(subject: string, data: Uint8Array): Promise<void> {
     this.#connection.publish(subject, data);
     this.#flush ??= new Promise((resolve, reject) => {
+      // The driver leaves it open when the connection ends.
+      this.#flushing.add(reject);
       setImmediate(() => {
         this.#flush = undefined;
-        this.#connection.flush().then(resolve, reject);
+        this.#connection
+          .flush()
+          .then(resolve, reject)
+          .finally(() => this.#flushing.delete(reject));
       });
     });
     return this.#flush;
@@ -354,8 +372,11 @@ export class Session {
 
   #end(): Promise<void> {
     this.#over = true;
-    for (const { reject } of this.#asked.values()) reject(new Error("the connection ended"));
+    const ended = new Error("the connection ended");
+    for (const { reject } of this.#asked.values()) reject(ended);
     this.#asked.clear();
+    for (const reject of this.#flushing) reject(ended);
+    this.#flushing.clear();
     this.#canary.stop();
     for (const ending of this.#endings.splice(0)) ending();
     return this.#connection.close().catch(() => undefined);

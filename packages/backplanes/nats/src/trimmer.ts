@@ -1,54 +1,57 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Retention } from "@zuruf/hub";
+import type { Extent } from "./entry.ts";
 import type { Log } from "./log.ts";
-import type { JetStream } from "./jetstream.ts";
-import type { Subjects } from "./subjects.ts";
+import type { Appended } from "./writer.ts";
 
-/** Milliseconds between looks at what has grown old. */
+/** Milliseconds between looks at what may go. */
 const lookEvery = 1000;
-/** Channels trimmed in one look; the others follow in the next. */
-const mostPerLook = 200;
-/** Marks of an age that are kept per channel: so many parts of its ttl an old publication may stay longer. */
-const marks = 8;
-/** Milliseconds without publications after which what is over the count goes at once. */
-const quiet = 2000;
+/** Parts of what is kept, by which it is trimmed: so much more may be there. */
+const parts = 8;
+/** Marks that are kept per channel; beyond, every other one goes. */
+const mostMarks = 64;
+/** Times as long as a removal took nothing is removed after it: meanwhile JetStream takes no publications, of any channel. */
+const rest = 4;
 
-/** The store over one connection. */
-export interface Store {
-  readonly log: Log;
-  readonly jetstream: JetStream;
+/** What is trimmed. */
+export type Trimmed = Pick<Log, "mark" | "trim">;
+
+/** Where a log ended at a time. */
+interface Mark {
+  readonly seq: number;
+  readonly extent: Extent;
+  readonly time: number;
 }
 
 /** What this instance published to a channel. */
 interface Grown {
   retention: Retention;
-  /** Publications and bytes since the channel was last trimmed by them. */
-  count: number;
-  bytes: number;
-  /** Some publications and when they were made, oldest first. */
-  readonly marks: { readonly seq: number; readonly time: number }[];
-  last: { readonly seq: number; readonly time: number };
-  trimming: boolean;
+  /** Some ends, oldest first: what is before one of them goes together. */
+  marks: Mark[];
+  last: Mark;
+  trimmed: number;
 }
 
 /**
- * Trims what this instance published: JetStream has one limit for all channels, and Zuruf one for each. By count now and then, with one request; by bytes after
- * reading the sizes; by age every second. What an instance that died left over is trimmed by the next one that publishes there or asks for its head; the stream's
- * own age limit is the last.
+ * Trims logs to which this instance publishes: JetStream has one limit for all channels, and Zuruf one for each. What nobody can read any more goes, but not before
+ * the keys of idempotency in it are too old, one channel after the other. What an instance that died left over is trimmed by the next one that publishes there or
+ * asks for its head; the stream's own limits are the last.
  */
 export class Trimmer {
-  readonly #store: () => Store | undefined;
-  readonly #subjects: Subjects;
+  readonly #log: () => Trimmed | undefined;
+  readonly #keyWindow: number;
   readonly #grown = new Map<string, Grown>();
   #timer: ReturnType<typeof setInterval> | undefined;
+  #looking = false;
 
-  /** @param store the store now; undefined while there is none. */
-  constructor(subjects: Subjects, store: () => Store | undefined) {
-    this.#store = store;
-    this.#subjects = subjects;
+  /** @param keyWindow milliseconds for which all is kept. @param log the logs now; undefined while there are none. */
+  constructor(keyWindow: number, log: () => Trimmed | undefined) {
+    this.#log = log;
+    this.#keyWindow = keyWindow;
   }
 
   start(): void {
-    this.#timer ??= setInterval(() => this.#look(), lookEvery).unref();
+    this.#timer ??= setInterval(() => void this.look(), lookEvery).unref();
   }
 
   /** What was published before counts no more: its sequences may be given out again. */
@@ -61,70 +64,73 @@ export class Trimmer {
     this.#grown.clear();
   }
 
-  published(channel: string, seq: number, bytes: number, retention: Retention): void {
-    const time = performance.now();
-    let grown = this.#grown.get(channel);
+  appended(channel: string, { seq, extent }: Appended, retention: Retention, time: number = performance.now()): void {
+    const last = { seq, extent, time };
+    const grown = this.#grown.get(channel);
     if (grown === undefined) {
-      grown = { retention, count: 0, bytes: 0, marks: [], last: { seq, time }, trimming: false };
-      this.#grown.set(channel, grown);
+      this.#grown.set(channel, { retention, marks: [last], last, trimmed: time });
+      return;
     }
     grown.retention = retention;
-    grown.count++;
-    grown.bytes += bytes;
-    if (seq > grown.last.seq) grown.last = { seq, time };
-    if (time - (grown.marks.at(-1)?.time ?? 0) > retention.ttl / marks) grown.marks.push({ seq, time });
-    if (retention.bytes > 0 && grown.bytes > retention.bytes / 4)
-      this.#run(grown, (store) => this.#byBytes(store, channel, grown));
-    else if (grown.count > Math.max(8, retention.size / 8))
-      this.#run(grown, (store) => this.#byCount(store, channel, grown));
+    grown.last = last;
+    const newest = grown.marks.at(-1);
+    if (newest !== undefined && !isFar(newest, last, retention)) return;
+    grown.marks.push(last);
+    if (grown.marks.length > mostMarks) grown.marks = grown.marks.filter((_, i) => i % 2 === 0);
   }
 
-  #run(grown: Grown, trim: (store: Store) => Promise<void>): void {
-    const store = this.#store();
-    if (grown.trimming || store === undefined) return;
-    grown.trimming = true;
-    trim(store)
-      // Nothing depends on it now, and it is tried again; a connection that is of no use says so elsewhere.
-      .catch(() => undefined)
-      .finally(() => {
-        grown.trimming = false;
-      });
-  }
-
-  async #byBytes({ log }: Store, channel: string, grown: Grown): Promise<void> {
-    grown.bytes = 0;
-    await log.trim(channel);
-  }
-
-  async #byCount({ jetstream }: Store, channel: string, grown: Grown): Promise<void> {
-    grown.count = 0;
-    // One more than it must: the position before the oldest that is kept.
-    await jetstream.purge(this.#subjects.log(channel), { keep: grown.retention.size + 1 });
-  }
-
-  #look(): void {
-    const now = performance.now();
-    let left = mostPerLook;
-    for (const [channel, grown] of this.#grown) {
-      if (left === 0) return;
-      if (grown.trimming) continue;
-      const { retention, last } = grown;
-      const oldest = now - retention.ttl;
-      if (last.time < oldest) {
-        left--;
-        this.#run(grown, async ({ log }) => {
-          await log.mark(channel, { seq: last.seq, head: undefined });
-          if (grown.last === last) this.#grown.delete(channel);
-        });
-      } else if ((grown.marks[1]?.time ?? now) < oldest) {
-        left--;
-        while ((grown.marks[1]?.time ?? now) < oldest) grown.marks.shift();
-        const { seq } = grown.marks[0] ?? last;
-        this.#run(grown, ({ jetstream }) => jetstream.purge(this.#subjects.log(channel), { seq }));
-      } else if (grown.count > 0 && grown.count + 1 > retention.size && now - last.time > quiet) {
-        left--;
-        this.#run(grown, (store) => this.#byCount(store, channel, grown));
+  /** Trims what is due; resolves when that is done. @param now as `performance.now()`. */
+  async look(now: number = performance.now()): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
+    try {
+      for (const [channel, grown] of this.#grown) {
+        const log = this.#log();
+        if (log === undefined) break;
+        const trim = this.#due(log, channel, grown, now);
+        if (trim === undefined) continue;
+        const begin = performance.now();
+        await trim();
+        await delay((performance.now() - begin) * rest, undefined, { ref: false });
       }
+    } catch {
+      // Nothing depends on it now, and it is tried again; a connection that is of no use says so elsewhere.
+    } finally {
+      this.#looking = false;
     }
   }
+
+  #due(log: Trimmed, channel: string, grown: Grown, now: number): (() => Promise<void>) | undefined {
+    const { retention, last } = grown;
+    if (last.time < now - Math.max(retention.ttl, this.#keyWindow))
+      return async () => {
+        await log.mark(channel, { seq: last.seq, after: last.extent });
+        if (grown.last === last) this.#grown.delete(channel);
+      };
+    // Many small removals cost more than few large ones.
+    if (grown.trimmed > now - this.#keyWindow / parts) return undefined;
+    const mark = grown.marks.findLast((one) => this.#mayGo(one, grown, now));
+    if (mark === undefined) return undefined;
+    return async () => {
+      // The position before the oldest that is kept stays.
+      await log.trim(channel, mark.extent);
+      grown.marks = grown.marks.filter(({ seq }) => seq > mark.seq);
+      grown.trimmed = now;
+    };
+  }
+
+  /** Whether nothing that ended by then is kept. */
+  #mayGo({ extent, time }: Mark, { retention: { size, ttl, bytes }, last }: Grown, now: number): boolean {
+    if (time > now - this.#keyWindow) return false;
+    const over = last.extent.count - extent.count >= size || (bytes > 0 && last.extent.bytes - extent.bytes >= bytes);
+    return over || time < now - ttl;
+  }
+}
+
+function isFar(from: Mark, to: Mark, { size, ttl, bytes }: Retention): boolean {
+  return (
+    to.extent.count - from.extent.count >= size / parts ||
+    (bytes > 0 && to.extent.bytes - from.extent.bytes >= bytes / parts) ||
+    to.time - from.time >= ttl / parts
+  );
 }

@@ -65,6 +65,30 @@ describe.skipIf(program === undefined)("nats, a cluster of three", () => {
     },
   );
 
+  test(
+    "instances that publish the same keys at the same time store each once, and agree on where",
+    { timeout: 60_000 },
+    async () => {
+      const members = [await join("keys", 0), await join("keys", 1), await join("keys", 2)];
+      const hearing = members[0] as Member;
+      await hearing.backplane.subscribe(["c"]);
+      const keys = Array.from({ length: 200 }, (_, i) => `${i}`);
+      const positions = await Promise.all(
+        keys.map(async (key, i) => {
+          await new Promise((resolve) => setTimeout(resolve, i * 2));
+          return Promise.all(members.map((member) => member.publish("c", key, key)));
+        }),
+      );
+      for (const [first, ...others] of positions) for (const other of others) expect(other).toEqual(first);
+      const { items } = await hearing.backplane.history("c", { limit: 1000 });
+      const texts = items.map(({ data }) => Buffer.from(data).toString());
+      expect(texts.toSorted()).toEqual(keys.toSorted());
+      await hearing.until("delivery", () => hearing.texts("c").length === keys.length);
+      expect(hearing.texts("c")).toEqual(texts);
+      await Promise.all(members.map(({ backplane }) => backplane.close()));
+    },
+  );
+
   test("what was just published is read back at once, by whichever server", { timeout: 60_000 }, async () => {
     const members = [await join("read", 0), await join("read", 1), await join("read", 2)];
     let last = await members[0]?.publish("c", "first");
