@@ -13,6 +13,8 @@ export default defineConfig({
     exclude: ["**/node_modules/**", "**/dist/**"],
     testTimeout: 20_000,
     hookTimeout: 60_000,
+    // A condition is awaited, however busy the machine is; a promise in milliseconds is measured where it is tested.
+    expect: { poll: { timeout: 10_000 } },
     maxWorkers: 2,
   },
 });

@@ -138,9 +138,7 @@ describe.skipIf(redis === undefined)("three instances behind one port", () => {
     await expect
       .poll(async () => (await health(url)).instances.reduce((sum, { restarts }) => sum + restarts, 0))
       .toBe(1);
-    await expect
-      .poll(async () => (await health(url)).instances.every(({ state }) => state === "ready"), { timeout: 10_000 })
-      .toBe(true);
+    await expect.poll(async () => (await health(url)).instances.every(({ state }) => state === "ready")).toBe(true);
     const names = (await health(url)).instances.map(({ name }) => name);
     expect(names).not.toContain(instance);
     expect(names.filter((name) => name.startsWith(instance.slice(0, 3)))).toHaveLength(1);
@@ -158,9 +156,7 @@ describe.skipIf(redis === undefined)("three instances behind one port", () => {
         .filter((_, at) => names[at] === instance)
         .map(async (client) => expect((await client.closed).code).toBe(4400)),
     );
-    await expect
-      .poll(async () => (await health(url)).instances.every(({ state }) => state === "ready"), { timeout: 10_000 })
-      .toBe(true);
+    await expect.poll(async () => (await health(url)).instances.every(({ state }) => state === "ready")).toBe(true);
     for (const [at, client] of clients.entries())
       if (names[at] !== instance) expect((await client.ask("ping", 5))[0]).toBe("pong");
   });
@@ -195,7 +191,7 @@ describe.skipIf(redis === undefined)("three instances behind one port", () => {
         ((await (await fetch(`${url}/pid`, { headers: { connection: "close" } })).json()) as { pid: number }).pid,
       );
     zuruf.kill("SIGKILL");
-    await expect.poll(() => [...pids].filter(isAlive), { timeout: 5000 }).toEqual([]);
+    await expect.poll(() => [...pids].filter(isAlive)).toEqual([]);
   });
 
   test("an application that fails is one line, and nothing stays", async () => {

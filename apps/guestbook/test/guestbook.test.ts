@@ -1,5 +1,5 @@
 import type { Channel, Client } from "@zuruf/client";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { EntriesPage, Entry } from "../src/entry.ts";
 import { Guestbook } from "../src/page/guestbook.ts";
 
@@ -107,7 +107,7 @@ async function live(known: number[], older = false): Promise<{ stage: Stage; gue
   const guestbook = stage.guestbook();
   guestbook.start();
   stage.reads[0]?.answer.resolve(page(known, older, 5));
-  await vi.waitFor(() => expect(stage.subscribedFrom).toHaveLength(1));
+  await expect.poll(() => stage.subscribedFrom).toHaveLength(1);
   stage.subscribed(true, { epoch: "e", offset: 5 });
   return { stage, guestbook };
 }
@@ -128,11 +128,11 @@ describe("reading", () => {
     const guestbook = stage.guestbook();
     guestbook.start();
     stage.reads[0]?.answer.resolve({ ...page([1]), position: null });
-    await vi.waitFor(() => expect(stage.subscribedFrom).toEqual([undefined]));
+    await expect.poll(() => stage.subscribedFrom).toEqual([undefined]);
     stage.subscribed(false);
     expect(stage.reads).toHaveLength(2);
     stage.reads[1]?.answer.resolve(page([2, 1]));
-    await vi.waitFor(() => expect(ids(guestbook)).toEqual([2, 1]));
+    await expect.poll(() => ids(guestbook)).toEqual([2, 1]);
   });
 
   test("after a gap the newest page is read before what comes live is shown: no gap hides between them", async () => {
@@ -142,7 +142,7 @@ describe("reading", () => {
     stage.publication(entry(60), { offset: 1 });
     expect(ids(guestbook)).toEqual([3, 2]);
     stage.reads[1]?.answer.resolve(page([59, 58, 57], true));
-    await vi.waitFor(() => expect(ids(guestbook)).toEqual([60, 59, 58, 57]));
+    await expect.poll(() => ids(guestbook)).toEqual([60, 59, 58, 57]);
     expect(guestbook.older.value).toBe("more");
   });
 
@@ -150,7 +150,7 @@ describe("reading", () => {
     const { stage, guestbook } = await live([3, 2]);
     stage.subscribed(false, { epoch: "f", offset: 0 });
     stage.reads[1]?.answer.resolve(page([5, 4, 3]));
-    await vi.waitFor(() => expect(ids(guestbook)).toEqual([5, 4, 3, 2]));
+    await expect.poll(() => ids(guestbook)).toEqual([5, 4, 3, 2]);
     expect(guestbook.fresh).toEqual(new Set([4, 5]));
   });
 
@@ -172,10 +172,10 @@ describe("reading", () => {
     const guestbook = stage.guestbook();
     guestbook.start();
     stage.reads[0]?.answer.reject(new Error("503"));
-    await vi.waitFor(() => expect(guestbook.reading.value).toBe("failing"));
-    await vi.waitFor(() => expect(stage.reads).toHaveLength(2), 3000);
+    await expect.poll(() => guestbook.reading.value).toBe("failing");
+    await expect.poll(() => stage.reads).toHaveLength(2);
     stage.reads[1]?.answer.resolve(page([1]));
-    await vi.waitFor(() => expect(guestbook.reading.value).toBe("done"));
+    await expect.poll(() => guestbook.reading.value).toBe("done");
   });
 
   test("reads older pages on demand, and says when that failed", async () => {
@@ -228,7 +228,7 @@ describe("writing", () => {
     expect(one?.key).toMatch(/^[0-9a-f]{32}$/);
     expect(one?.key).not.toBe(two?.key);
     one?.answer.resolve({ position: { epoch: "e", offset: 6 } });
-    await vi.waitFor(() => expect(states(guestbook)).toEqual(["stored", "sending"]));
+    await expect.poll(() => states(guestbook)).toEqual(["stored", "sending"]);
     stage.publication(entry(1), { own: true, key: one?.key ?? "", offset: 6 });
     stage.publication(entry(2), { own: true, key: two?.key ?? "", offset: 7 });
     expect(states(guestbook)).toEqual([]);
@@ -242,14 +242,14 @@ describe("writing", () => {
     const { stage, guestbook } = await live([]);
     guestbook.outbox.add(draft);
     stage.published[0]?.answer.resolve({ position: { epoch: "e", offset: 5 } });
-    await vi.waitFor(() => expect(states(guestbook)).toEqual([]));
+    await expect.poll(() => states(guestbook)).toEqual([]);
   });
 
   test("too fast: it says how long to wait, and is sent again with the same key", async () => {
     const { stage, guestbook } = await live([]);
     guestbook.outbox.add(draft);
     stage.published[0]?.answer.reject({ code: "rateLimited", message: "", retryAfter: 7000 });
-    await vi.waitFor(() => expect(states(guestbook)).toEqual(["slowDown"]));
+    await expect.poll(() => states(guestbook)).toEqual(["slowDown"]);
     const [item] = guestbook.outbox.items.value;
     expect(item?.sendableAt).toBe(stage.now + 7000);
     guestbook.outbox.again(item?.key ?? "");
@@ -261,7 +261,7 @@ describe("writing", () => {
     const { stage, guestbook } = await live([]);
     guestbook.outbox.add(draft);
     stage.published[0]?.answer.reject({ code: "rejected", message: "the name is empty", retryAfter: 0 });
-    await vi.waitFor(() => expect(states(guestbook)).toEqual(["refused"]));
+    await expect.poll(() => states(guestbook)).toEqual(["refused"]);
     expect(guestbook.outbox.items.value[0]?.reason).toBe("the name is empty");
     guestbook.outbox.remove(guestbook.outbox.items.value[0]?.key ?? "");
     expect(states(guestbook)).toEqual([]);

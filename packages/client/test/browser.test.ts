@@ -82,7 +82,7 @@ describe.skipIf(!hasChromium)("in a browser", () => {
   test("comes back after a cut, with everything that was said meanwhile, each once", async () => {
     const page = await open();
     await service.zuruf.publish(room, "before");
-    await vi.waitFor(async () => expect(await heard(page)).toEqual(["before"]));
+    await expect.poll(() => heard(page)).toEqual(["before"]);
     relay.blocked = true;
     relay.cut();
     await untilConnected(page, false);
@@ -121,10 +121,7 @@ describe.skipIf(!hasChromium)("in a browser", () => {
     const connections = (tab: Page): Promise<string[][]> =>
       tab.evaluate(() => window.room.presence.members.map((member) => member.connections.map(({ client }) => client)));
     for (const tab of tabs)
-      await vi.waitFor(
-        async () => expect((await connections(tab)).map((all) => new Set(all))).toEqual([new Set(ids)]),
-        5_000,
-      );
+      await expect.poll(async () => (await connections(tab)).map((all) => new Set(all))).toEqual([new Set(ids)]);
     await tabs[0]?.evaluate(async () => window.room.publish("from the first"));
     for (const tab of tabs) await tab.waitForFunction(() => window.heard.length === 1);
     expect(await Promise.all(tabs.map((tab) => tab.evaluate(() => window.own.length)))).toEqual([1, 0, 0]);

@@ -65,7 +65,7 @@ describe("on the real server", () => {
     await room.subscribe();
     await room.publish("ä€😀");
     await room.publish(Uint8Array.of(0, 128, 255));
-    await vi.waitFor(() => expect(heard).toEqual(["ä€😀", Uint8Array.of(0, 128, 255)]));
+    await expect.poll(() => heard).toEqual(["ä€😀", Uint8Array.of(0, 128, 255)]);
     client.disconnect();
     expect(client.state).toBe("disconnected");
   });
@@ -78,7 +78,7 @@ describe("on the real server", () => {
     room.on("publication", ({ data }) => void heard.push(data));
     const { position } = await room.publish({ text: "ä€😀" });
     await room.publish(Uint8Array.of(0, 128, 255));
-    await vi.waitFor(() => expect(heard).toEqual([{ text: "ä€😀" }, Uint8Array.of(0, 128, 255)]));
+    await expect.poll(() => heard).toEqual([{ text: "ä€😀" }, Uint8Array.of(0, 128, 255)]);
     const page = await room.history({ ...(position && { after: position }) });
     expect(page.publications.map(({ data, own }) => [data, own])).toEqual([[Uint8Array.of(0, 128, 255), true]]);
     await expect(client.channel("missing").subscribe()).rejects.toMatchObject({ code: "notFound" });
@@ -108,7 +108,7 @@ describe("on the real server", () => {
     const first = await ada.channel("kept").publish({ text: "hi" });
     await ada.channel("kept").publish(Uint8Array.of(1, 2, 255));
     await room.publish("mine");
-    await vi.waitFor(() => expect(heard.length).toBe(3));
+    await expect.poll(() => heard.length).toBe(3);
     expect(heard).toEqual([
       [{ text: "hi" }, "ada", false],
       [Uint8Array.of(1, 2, 255), "ada", false],
@@ -138,7 +138,7 @@ describe("on the real server", () => {
         void room.publish(`queued ${n}`);
       }
     }
-    await vi.waitFor(() => expect(heard.length).toBe(63));
+    await expect.poll(() => heard.length).toBe(63);
     expect(heard.filter((data) => typeof data === "number")).toEqual(Array.from({ length: 60 }, (_, n) => n));
     expect(heard.filter((data) => typeof data === "string")).toEqual(["queued 10", "queued 30", "queued 50"]);
     expect(new Set(recovered)).toEqual(new Set([true]));
@@ -163,7 +163,7 @@ describe("on the real server", () => {
     const heard: unknown[] = [];
     room.on("publication", ({ data, publisher }) => void heard.push([data, publisher]));
     await room.subscribe({ position });
-    await vi.waitFor(() => expect(heard).toEqual([["between", undefined]]));
+    await expect.poll(() => heard).toEqual([["between", undefined]]);
   });
 
   test("refusals", async () => {
@@ -190,7 +190,7 @@ describe("on the real server", () => {
     const published = Promise.all([1, 2, 3].map((n) => room.publish(n)));
     await start(port);
     await published;
-    await vi.waitFor(() => expect(heard).toEqual([1, 2, 3]));
+    await expect.poll(() => heard).toEqual([1, 2, 3]);
     expect(client.instance).not.toBe(before);
   });
 });

@@ -102,7 +102,7 @@ describe("a WebSocket on a stream of HTTP/2", () => {
     const large = new Uint8Array(1024 * 1024).map((_, i) => i * 31);
     peer.send(large);
     peer.send("after");
-    await expect.poll(() => peer.received.length, { timeout: 5000 }).toBe(2);
+    await expect.poll(() => peer.received.length).toBe(2);
     expect(Buffer.compare(peer.received[0] as Uint8Array, large)).toBe(0);
     expect(peer.received[1]).toBe("after");
   });
