@@ -19,14 +19,15 @@ export interface CallOptions {
 /** Calls of one client, both ways. */
 export interface Calls<Remote extends object = CallMap, Local extends object = CallMap> {
   /**
-   * Calls a method of the server with a JSON value or bytes; resolves with what it returned.
+   * Calls a method of the server with a JSON value or bytes (nothing: null); resolves with what it returned.
    * Rejects with the handler's error, which may carry a word of the application's own; `notFound`: no such method; `timeout`; `unavailable`: it was not sent;
    * `unknown`: it was sent and the connection ended. Never sent twice.
    */
   call<Name extends CallName<Remote>>(
     method: Name,
-    data: DataIn<Remote, Name>,
-    options?: CallOptions,
+    ...given: undefined extends DataIn<Remote, Name>
+      ? [data?: DataIn<Remote, Name>, options?: CallOptions]
+      : [data: DataIn<Remote, Name>, options?: CallOptions]
   ): Promise<DataOut<Remote, Name>>;
   /**
    * Answers the server's calls of `method` with what `handler` returns or resolves to; one handler per method, a later one takes its place.
@@ -65,7 +66,7 @@ class ClientCalls {
     client.line.handle("call", (packet) => void this.#answer(packet));
   }
 
-  async call(method: string, data: unknown, { timeout }: CallOptions = {}): Promise<unknown> {
+  async call(method: string, data: unknown = null, { timeout }: CallOptions = {}): Promise<unknown> {
     const packet = {
       type: "call",
       method,

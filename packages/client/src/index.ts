@@ -39,7 +39,7 @@ class FullChannel extends ClientChannel<unknown> implements Channel {
 
 class FullClient extends ClientCore {
   readonly send: Direct["send"] = (to, data, options) => direct(this).send(to, data, options);
-  readonly call: Calls["call"] = (method, data, options) => calls(this).call(method, data, options);
+  readonly call: Calls["call"] = (method, ...given) => calls(this).call(method, ...given);
   readonly handle: Calls["handle"] = (method, handler) => calls(this).handle(method, handler);
 
   override on(event: string, handler: (event: never) => void): () => void {

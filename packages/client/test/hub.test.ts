@@ -192,16 +192,20 @@ describe.each([jsonCodec, binaryCodec])("$name", (name) => {
     test("both ways, with errors of the application's own", async () => {
       for (const hub of hubs) {
         hub.handle("greet", ({ user, data }) => `hello ${user ?? "nobody"}, ${String(data)}`);
+        hub.handle("what", ({ data }) => ({ data }));
         hub.handle("refuse", () => {
           throw new ZurufError("soldOut", "come back tomorrow", { retryable: true, retryAfter: 60_000 });
         });
       }
       const { client } = connect("ada", { first: 1 });
       client.handle("double", (data) => (data as number) * 2);
+      client.handle("what", (data) => ({ data }));
       expect(await client.call("greet", "you")).toBe("hello ada, you");
+      expect(await client.call("what")).toEqual({ data: null });
       await expect(client.call("refuse", 1)).rejects.toMatchObject({ code: "soldOut", retryAfter: 60_000 });
       await expect(client.call("missing", 1)).rejects.toMatchObject({ code: "notFound" });
       expect(await hubs[0]?.call(client.id ?? "", "double", 21)).toBe(42);
+      expect(await hubs[0]?.call(client.id ?? "", "what")).toEqual({ data: null });
       await expect(hubs[0]?.call(client.id ?? "", "missing", 21)).rejects.toMatchObject({ code: "notFound" });
     });
   });

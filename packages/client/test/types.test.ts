@@ -10,6 +10,8 @@ type Channels = { guestbook: { name: string }; "chat:*": Chat; "game:*:moves": U
 interface Remote {
   add(data: readonly number[]): number;
   find(data: string): Promise<Chat>;
+  now(): number;
+  log(data?: string): void;
 }
 interface Local {
   ask(data: string): boolean;
@@ -56,6 +58,10 @@ describe("types", () => {
       client.call("ask", "x"),
       // @ts-expect-error -- it takes numbers
       client.call("add", ["1"]),
+      // @ts-expect-error -- it takes something
+      client.call("add"),
+      expectTypeOf(client.call("now")).toEqualTypeOf<Promise<number>>(),
+      expectTypeOf(client.call("log", undefined, { timeout: 1000 })).toEqualTypeOf<Promise<void>>(),
     ];
     void call;
     client.handle("ask", (data) => {

@@ -287,11 +287,11 @@ export class Hub<ChannelMap extends object = Record<string, unknown>, Methods ex
     return new Map(users.map((user, i) => [user, receipts[i] as Receipt]));
   }
 
-  /** Calls a client, wherever it is connected, and gives its result. `timeout`: ms, 10000 unless told. @throws {ZurufError} the client's own, `notFound` or `timeout`. */
+  /** Calls a client with a JSON value or bytes (nothing: null), wherever it is connected, and gives its result. `timeout`: ms, 10000 unless told. @throws {ZurufError} the client's own, `notFound` or `timeout`. */
   call(
     client: string,
     method: string,
-    data: unknown,
+    data: unknown = null,
     { timeout = defaultCallTimeout }: { readonly timeout?: number } = {},
   ): Promise<unknown> {
     return callClient(this.#core, client, method, toPayload(data), timeout);
