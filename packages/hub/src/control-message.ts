@@ -33,6 +33,8 @@ export type ControlMessage =
   | { readonly type: "unwant"; readonly channels: readonly string[] }
   /** I have lost what you want of me: say it again. */
   | { readonly type: "again" }
+  /** I have said that these channels are vacated, because who followed them is gone: who has members there says that they are occupied. */
+  | { readonly type: "vacated"; readonly channels: readonly string[] }
   /** My members in channels that you want. */
   | { readonly type: "state"; readonly channels: readonly ChannelState[] }
   /** One change; `previous` is the version it changes, 0 for none. */
@@ -80,6 +82,7 @@ const schema = new Map<unknown, Check>(
     want: object({ channels: listOf(text), all: flag }),
     unwant: object({ channels: listOf(text) }),
     again: object({}),
+    vacated: object({ channels: listOf(text) }),
     state: object({
       channels: listOf(
         object({ channel: text, version: uint, entries: listOf(entry), before: maybe(uint), more: flag }),

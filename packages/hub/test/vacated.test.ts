@@ -123,6 +123,20 @@ describe("onVacated, when the last members die with their instance", () => {
     expect(called()).toEqual(["b-room:1"]);
   });
 
+  test("is followed by onOccupied of an instance that the one that called it had not heard of in time", async () => {
+    const [a, b, c] = [await instanceOf("a"), await instanceOf("b"), await instanceOf("c")];
+    await settleDown();
+    await enter(c, "room:1");
+    await enter(c, "room:2");
+    await c.die();
+    await world.clock.advance(12_000);
+    called();
+    for (const type of ["want", "digest"] as const) a.misses.add(type);
+    await enter(b, "room:1");
+    await world.clock.advance(5_000);
+    expect(events.splice(0)).toEqual(["b+room:1", "a-room:1", "a-room:2", "b+room:1"]);
+  });
+
   test("is not left to one that came too late to know of it", async () => {
     const [, c] = [await instanceOf("b"), await instanceOf("c")];
     await settleDown();
@@ -206,6 +220,20 @@ describe("onVacated is not called while somebody may be there:", () => {
     await other.ask({ type: "unsubscribe", channel: "room:1" });
     await world.clock.advance(1_000);
     expect(called()).toEqual(["b-room:1"]);
+  });
+
+  test("who left while the line was down is found missing when it is back", async () => {
+    const [a, b] = [await instanceOf("a"), await instanceOf("b")];
+    await settleDown();
+    const clients = [await enter(a, "room:1"), await enter(b, "room:1")];
+    called();
+    for (const instance of [a, b]) instance.down();
+    for (const client of clients) await client.ask({ type: "unsubscribe", channel: "room:1" });
+    await world.clock.advance(10_000);
+    expect(called()).toEqual([]);
+    for (const instance of [a, b]) instance.up();
+    await world.clock.advance(10_000);
+    expect(called()).toEqual(["a-room:1", "b-room:1"]);
   });
 
   test("an instance that is back under its name leaves its members their 5 s", async () => {

@@ -11,11 +11,6 @@ export class Occupancy {
     this.#core = core;
   }
 
-  /** Whether the last member seems to be gone, and that has not been said. */
-  isInQuestion({ occupied, view }: PresenceChannel): boolean {
-    return occupied && view.members === 0;
-  }
-
   /** The members of a channel that this instance follows may have changed. @param certain nobody is there that is not in the view. */
   seen(channel: PresenceChannel, certain: () => boolean): void {
     const occupied = channel.view.members > 0;

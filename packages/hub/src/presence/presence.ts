@@ -15,8 +15,8 @@ const lingerFor = 5000;
 const settleFor = 500;
 /** Changes of this many milliseconds go out together. */
 const flushAfter = 20;
-/** Seconds that a view without users is kept. */
-const idleFor = 5;
+/** Seconds that a view without users is kept: longer than it takes the digests to find what was missed as the last user left. */
+const idleFor = 2 * beatEvery + 1;
 
 export interface PresenceSummary {
   readonly members: number;
@@ -169,8 +169,7 @@ export class Presence {
     const closed: string[] = [];
     for (const channel of this.#channels.values()) {
       this.#occupancy.seen(channel, () => this.#isCertain(channel));
-      const needed = channel.users > 0 || this.#occupancy.isInQuestion(channel);
-      if (!needed && channel.idleTicks++ >= idleFor) {
+      if (!this.#isNeeded(channel) && channel.idleTicks++ >= idleFor) {
         this.#channels.delete(channel.name);
         closed.push(channel.name);
       } else if (channel.watchers.size > 0 && this.#isStale(channel) !== channel.stale) {
@@ -203,6 +202,11 @@ export class Presence {
         return;
       case "again":
         this.#wantAll(from);
+        return;
+      case "vacated":
+        // Said by who could not know better: it did not follow them, or had not heard of this instance for a while.
+        for (const name of message.channels)
+          if ((this.#channels.get(name)?.local.size ?? 0) > 0) this.#occupancy.occupied(name);
         return;
       case "state":
         this.#state(from, message.channels);
@@ -381,17 +385,29 @@ export class Presence {
     const { control, instance, ticks } = this.#core;
     const heir = control.peers.elders(ticks).reduce((least, peer) => (peer < least ? peer : least), instance);
     const others = [...this.#wantedBy.values()];
-    for (const name of names) {
-      if (this.#channels.has(name) || others.some((wanted) => wanted.has(name)) || this.#isLeft(name)) continue;
-      if (heir === instance) void this.#occupancy.vacated(name);
-      else this.#wantedBy.set(heir, (this.#wantedBy.get(heir) ?? new Set()).add(name));
+    const vacated = [...names].filter(
+      (name) => !this.#channels.has(name) && !others.some((wanted) => wanted.has(name)) && !this.#isLeft(name),
+    );
+    if (heir !== instance) {
+      const inherited = this.#wantedBy.get(heir) ?? new Set();
+      for (const name of vacated) inherited.add(name);
+      this.#wantedBy.set(heir, inherited);
+      return;
     }
+    for (const name of vacated) void this.#occupancy.vacated(name);
+    for (const channels of inParts(vacated)) control.send({ type: "vacated", channels });
   }
 
   /** Somebody who left may have members there that are still given their time. */
   #isLeft(name: string): boolean {
     for (const { wanted } of this.#leaving.values()) if (wanted.has(name)) return true;
     return false;
+  }
+
+  /** Somebody uses it; or who seems to be there may be gone as well, and none of those who followed it would say so. */
+  #isNeeded(channel: PresenceChannel): boolean {
+    const { users, occupied, view } = channel;
+    return users > 0 || (occupied && (view.members === 0 || !this.#isCertain(channel)));
   }
 
   /** Nobody is in a channel that this instance does not know of. */
