@@ -72,7 +72,7 @@ export class Broker {
   readonly #logs = new Map<string, Log>();
   readonly #members = new Map<InstanceId, Member>();
   #incarnation = 1;
-  #up = true;
+  #upSince: number | undefined;
   #epochs = 0;
   /** Every entry that was ever appended, for the checker: a rollback does not remove from here. */
   readonly archive: Stored[] = [];
@@ -87,10 +87,16 @@ export class Broker {
     this.#world = world;
     this.#random = random;
     this.faults = faults;
+    this.#upSince = world.now();
   }
 
   get up(): boolean {
-    return this.#up;
+    return this.#upSince !== undefined;
+  }
+
+  /** Since when it can be reached; undefined: it cannot. */
+  get upSince(): number | undefined {
+    return this.#upSince;
   }
 
   /** A backplane for one instance's life. */
@@ -100,8 +106,8 @@ export class Broker {
 
   /** The broker is gone: requests fail, relayed messages in flight are lost. With `forget` it comes back without the entries since the last save. */
   crash(forget: boolean): void {
-    if (!this.#up) return;
-    this.#up = false;
+    if (!this.up) return;
+    this.#upSince = undefined;
     // Who comes back may have forgotten something: nobody can tell from outside.
     this.#incarnation++;
     if (forget) {
@@ -115,8 +121,8 @@ export class Broker {
   }
 
   recover(): void {
-    if (this.#up) return;
-    this.#up = true;
+    if (this.up) return;
+    this.#upSince = this.#world.now();
     for (const member of this.#members.values()) member.foundBroker();
   }
 

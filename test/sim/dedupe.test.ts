@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Change, withMutant } from "./mutant.ts";
+import { type Change, firstFault } from "./mutant.ts";
 
 /** What a publication passes that came before: each of these drops it. */
 const drops = {
@@ -14,15 +14,6 @@ const drops = {
   /** Whatever a server might send twice. */
   client: { file: "client/channel", from: "offset <= this.#position.offset", to: "false" },
 } as const satisfies Record<string, Change>;
-
-/** What the first of these seeds finds that finds a fault. */
-async function firstFault(changes: readonly Change[], seeds: number): Promise<readonly string[]> {
-  const faults: string[] = [];
-  await withMutant(changes, async (run) => {
-    for (let seed = 1; seed <= seeds && faults.length === 0; seed++) faults.push(...(await run(seed)).faults);
-  });
-  return faults;
-}
 
 test.each(["sequencer", "subscription"] as const)(
   "a server whose %s drops nothing is found out by a client that drops nothing",

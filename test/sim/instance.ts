@@ -12,6 +12,8 @@ export class Instance {
   readonly hub: Hub;
   readonly #links = new Set<Link>();
   #alive = true;
+  /** It was told to end, and takes nobody any more. */
+  stopping = false;
 
   constructor(
     name: string,
@@ -45,6 +47,13 @@ export class Instance {
 
   /** The process ends without a word. @param told whether its clients' connections are reset, or stay silent. */
   readonly kill: (told: boolean) => void;
+
+  /** The process ends as it should: it says goodbye and sends its clients to others. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await this.hub.close();
+    this.#alive = false;
+  }
 
   get alive(): boolean {
     return this.#alive;

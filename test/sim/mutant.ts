@@ -14,10 +14,7 @@ export interface Change {
 const root = resolve(import.meta.dirname, "../..");
 
 /** Gives `use` the simulation on packages that were changed in these places: what `mutation.ts` cannot switch off from outside. */
-export async function withMutant(
-  changes: readonly Change[],
-  use: (mutant: typeof run) => Promise<void>,
-): Promise<void> {
+async function withMutant(changes: readonly Change[], use: (mutant: typeof run) => Promise<void>): Promise<void> {
   mkdirSync(join(root, "test-output"), { recursive: true });
   const folder = mkdtempSync(join(root, "test-output/mutant-"));
   try {
@@ -41,4 +38,13 @@ export async function withMutant(
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/** What the first of these seeds finds that finds a fault, on packages that were changed in these places. */
+export async function firstFault(changes: readonly Change[], seeds: number): Promise<readonly string[]> {
+  const faults: string[] = [];
+  await withMutant(changes, async (run) => {
+    for (let seed = 1; seed <= seeds && faults.length === 0; seed++) faults.push(...(await run(seed)).faults);
+  });
+  return faults;
 }

@@ -7,6 +7,7 @@ import { Instance } from "./instance.ts";
 import { Link } from "./link.ts";
 import { Letters } from "./letters.ts";
 import type { Mutation } from "./mutation.ts";
+import { Occupancy } from "./occupancy.ts";
 import { Random } from "./random.ts";
 import { Rooms } from "./rooms.ts";
 import { World } from "./world.ts";
@@ -20,6 +21,8 @@ export interface Outcome {
   readonly restarts: number;
   /** Direct messages by what became of them. */
   readonly receipts: Readonly<Record<string, number>>;
+  /** Calls of `onVacated`. */
+  readonly vacated: number;
 }
 
 /** Virtual milliseconds of trouble, and then of quiet in which all must heal: several head checks, leases and reconnects. */
@@ -36,15 +39,27 @@ export async function run(seed: number, mutation?: Mutation): Promise<Outcome> {
   await simulation.heal();
   simulation.checker.finish();
   for (const fault of simulation.rooms.faults()) simulation.checker.fault(fault);
+  for (const fault of simulation.occupancy?.faults() ?? []) simulation.checker.fault(fault);
+  const { delivered, acked, restarts } = simulation.checker;
+  const faults = [...simulation.checker.faults];
   await simulation.stop();
-  const { faults, delivered, acked, restarts } = simulation.checker;
-  return { seed, faults, delivered, acked, restarts, receipts: simulation.letters.receipts };
+  return {
+    seed,
+    faults,
+    delivered,
+    acked,
+    restarts,
+    receipts: simulation.letters.receipts,
+    vacated: simulation.occupancy?.vacated ?? 0,
+  };
 }
 
 class Simulation {
   readonly checker: Checker;
   readonly letters: Letters;
   readonly rooms: Rooms = new Rooms();
+  /** Where nothing is lost between instances: whose lease ends there is gone. */
+  readonly occupancy: Occupancy | undefined;
   readonly #mutation: Mutation | undefined;
   readonly #random: Random;
   readonly #world = new World();
@@ -84,6 +99,13 @@ class Simulation {
       (client) => this.#whereIs(client),
       reliable,
     );
+    if (reliable)
+      this.occupancy = new Occupancy(
+        this.#world,
+        this.rooms,
+        (what) => this.checker.fault(what),
+        () => this.#broker.upSince,
+      );
   }
 
   async #whereIs(client: string): Promise<string | undefined> {
@@ -101,7 +123,7 @@ class Simulation {
     for (let index = this.#random.between(2, 5); index > 0; index--) {
       const actor = new Actor(`client${index}`, this.#connect(), this.#world, this.#random.fork(), this.checker);
       for (const name of names) if (this.#random.chance(0.7)) actor.join(name);
-      if (this.#random.chance(0.8)) actor.visit("room:a", this.rooms);
+      if (this.#random.chance(0.8)) actor.visit(this.#random.pick(["room:a", "room:a", "room:b"]), this.rooms);
       this.letters.add(actor.name, actor.client);
       this.#clients.push(actor);
     }
@@ -128,6 +150,8 @@ class Simulation {
     // Spread over all instances again, so that what is said has somewhere to be missed.
     for (const link of this.#links) if (link.open) link.cut();
     await this.#world.run(20_000);
+    await (this.#random.chance(0.5) ? this.#deploy() : this.#lose());
+    await this.#world.run(20_000);
     // The last that is said is heard by nobody, and nothing follows that would show it: only checks can.
     Object.assign(faults, { drop: 1, duplicate: 0, loseAnswer: 0, refuse: 0 });
     for (const actor of this.#clients) actor.lastWords();
@@ -137,6 +161,25 @@ class Simulation {
     this.letters.calm = true;
     this.letters.sendAll();
     await this.#world.run(10_000);
+  }
+
+  /** Every instance is replaced by another, one soon after the other, while some leave their rooms. */
+  async #deploy(): Promise<void> {
+    for (const [index, instance] of this.#instances.entries()) {
+      this.#instances[index] = await this.#launch();
+      void instance?.stop();
+      for (const actor of this.#clients) if (this.#random.chance(0.3)) actor.leaveRoom();
+      await this.#world.run(this.#random.between(200, 4_000));
+    }
+  }
+
+  /** One of the instances dies, and some of those who were in a room do not come back to it. */
+  async #lose(): Promise<void> {
+    const index = this.#random.between(0, this.#instances.length - 1);
+    this.#instances[index]?.kill(true);
+    for (const actor of this.#clients) if (this.#random.chance(0.5)) actor.leaveRoom();
+    await this.#world.run(1_000);
+    this.#instances[index] = await this.#launch();
   }
 
   async stop(): Promise<void> {
@@ -151,7 +194,7 @@ class Simulation {
     );
     const index = random.between(0, this.#instances.length - 1);
     const instance = this.#instances[index];
-    const kind = random.between(0, 9);
+    const kind = random.between(0, 10);
     if (kind <= 2) link.cut();
     else if (kind === 3) link.silence();
     else if (kind === 4) link.slowness = random.pick([0, 20, 200]);
@@ -160,7 +203,8 @@ class Simulation {
     else if (kind <= 8) this.#broker.recover();
     else if (instance === undefined) this.#instances[index] = await this.#launch();
     else {
-      instance.kill(random.chance(0.7));
+      if (kind === 9) instance.kill(random.chance(0.7));
+      else void instance.stop();
       this.#instances[index] = undefined;
     }
   }
@@ -175,6 +219,7 @@ class Simulation {
       this.#channels,
       this.#mutation,
     );
+    this.occupancy?.follow(instance);
     const started = instance.hub.start().then(
       () => true,
       () => false,
@@ -210,6 +255,7 @@ class Actor {
   readonly #checker: Checker;
   readonly #channels: Channel<Note>[] = [];
   #room: Channel | undefined;
+  #link: Link | undefined;
   readonly #turns = new Map<string, number>();
 
   constructor(
@@ -223,7 +269,7 @@ class Actor {
     this.#random = random;
     this.#checker = checker;
     this.client = createClient("ws://simulation/ws", {
-      transport,
+      transport: (url, protocols) => (this.#link = transport(url, protocols)),
       clock: world,
       random: () => random.next(),
       deadline: random.pick([2_000, 30_000]),
@@ -239,14 +285,18 @@ class Actor {
 
   visit(name: string, rooms: Rooms): void {
     this.#room = this.client.channel(name);
-    rooms.add(this.name, this.client, this.#room);
+    rooms.add(this.name, this.client, this.#room, () => this.#link?.open === true);
     this.#subscribe(this.#room);
   }
 
   /** One more publication everywhere, and perhaps out of the room. */
   lastWords(): void {
     for (const channel of this.#channels) this.#publish(channel);
-    if (this.#room?.state === "subscribed" && this.#random.chance(0.5)) this.#room.unsubscribe();
+    if (this.#random.chance(0.5)) this.leaveRoom();
+  }
+
+  leaveRoom(): void {
+    if (this.#room !== undefined && this.#room.state !== "unsubscribed") this.#room.unsubscribe();
   }
 
   act(): void {

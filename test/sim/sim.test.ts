@@ -9,16 +9,19 @@ test(`the promises hold in ${SEEDS} seeded worlds`, async () => {
   const failed: string[] = [];
   let delivered = 0;
   let restarts = 0;
+  let vacated = 0;
   for (let seed = 1; seed <= SEEDS; seed++) {
     const outcome = await run(seed);
     delivered += outcome.delivered;
     restarts += outcome.restarts;
+    vacated += outcome.vacated;
     for (const fault of outcome.faults) failed.push(`seed ${seed}: ${fault}`);
   }
   expect(failed).toEqual([]);
   // The worlds were troubled, and something went through them.
   expect(delivered).toBeGreaterThan(SEEDS * 100);
   expect(restarts).toBeGreaterThan(SEEDS);
+  expect(vacated).toBeGreaterThan(SEEDS / 4);
 }, 600_000);
 
 /** Seeds in which each fault must be found, a few times as many as it took. */
