@@ -42,6 +42,10 @@ export interface Core {
 /** @throws {ZurufError} `notFound` for a channel that no pattern matches. */
 export function optionsOf(core: Core, channel: string): ResolvedOptions {
   const options = core.patterns.find(channel);
-  if (options === undefined) throw new ZurufError("notFound", `no channel is configured for ${channel}`);
+  if (options === undefined) throw unconfigured(channel);
   return options;
+}
+
+export function unconfigured(channel: string): ZurufError {
+  return new ZurufError("notFound", `no channel is configured for ${channel}`);
 }

@@ -13,7 +13,7 @@ import { mayAccess } from "./access.ts";
 import type { Line, Position, PublishOptions } from "./backplane.ts";
 import type { ResolvedOptions } from "./channel-options.ts";
 import type { Connection } from "./connection.ts";
-import { optionsOf, type Core } from "./core.ts";
+import { unconfigured, type Core } from "./core.ts";
 import { encodeEnvelope } from "./envelope.ts";
 import { toZurufError } from "./errors.ts";
 import { toWire } from "./history.ts";
@@ -104,7 +104,8 @@ export class Lane {
   submit(packet: PacketOf<"publish">, refused: ZurufError | undefined): void {
     const { core } = this.#connection;
     const options = core.patterns.find(packet.channel);
-    const job = { packet, options, turn: this.#turns++, payload: refused ? { error: refused } : this.#check(packet) };
+    const payload = refused === undefined ? this.#check(packet, options) : { error: refused };
+    const job = { packet, options, turn: this.#turns++, payload };
     // Most have nothing to wait for.
     if (!this.#running && !(job.payload instanceof Promise) && !this.#inTurn(job)) {
       void this.#store(job, job.payload);
@@ -115,10 +116,10 @@ export class Lane {
   }
 
   /** The payload to store. What is refused at once is returned, not thrown: it is answered in its turn. */
-  #check(packet: PacketOf<"publish">): Job["payload"] {
+  #check(packet: PacketOf<"publish">, options: ResolvedOptions | undefined): Job["payload"] {
     try {
       const { core } = this.#connection;
-      const options = optionsOf(core, packet.channel);
+      if (options === undefined) throw unconfigured(packet.channel);
       const { rate } = options;
       if (rate !== undefined) {
         this.#bucket ??= new TokenBucket(rate.publishes, rate.publishes / rate.per, core.clock.now());

@@ -31,6 +31,20 @@ describe("the envelope", () => {
     expect(new Set(kept.map(({ buffer }) => buffer)).size).toBeLessThanOrEqual(2);
   });
 
+  test("the newest is read without looking at it, those before it as ever", () => {
+    const parts = Array.from({ length: 3 }, (_, time) => ({
+      info: { time, client: `c${time}` },
+      payload: { format: "json", text: `${time}`, value: time } as const,
+    }));
+    const envelopes = parts.map(({ info, payload }) => encodeEnvelope(info, payload, true));
+    for (const [i, envelope] of [...envelopes, ...envelopes.toReversed()].entries()) {
+      const { info, payload } = parts[i < 3 ? i : 5 - i]!;
+      // Without the value: it is the publisher's, and a hook may have changed it.
+      expect(decodeEnvelope(envelope)).toEqual({ info, payload: { format: "json", text: payload.text } });
+      expect(decodeEnvelope(envelope.slice())).toEqual(decodeEnvelope(envelope));
+    }
+  });
+
   test("what a broker should not hold is no envelope", () => {
     const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
     for (const text of [

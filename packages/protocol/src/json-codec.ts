@@ -3,6 +3,7 @@ import { maxDepth, PacketError, type Codec } from "./codec.ts";
 import { checks, isId, isObject, isUint } from "./field-checks.ts";
 import { readPublish } from "./json-publish.ts";
 import { depthWithin, lastElement } from "./json-scan.ts";
+import { repeatedJson } from "./json-text.ts";
 import { isChannelName } from "./names.ts";
 import type { HistoryItem, Packet, PacketOf, PacketType, Payload, PublicationInfo } from "./packets.ts";
 import { shapes, type Shape } from "./shapes.ts";
@@ -19,6 +20,9 @@ for (const [type, shape] of Object.entries(shapes) as [PacketType, Shape][]) {
   );
   byWord.set(shape.word, [...(byWord.get(shape.word) ?? []), [type, shape, options]]);
 }
+
+const channelJson = repeatedJson();
+const epochJson = repeatedJson();
 
 /** `zuruf.v1.json`: a packet is one JSON array in a text message (docs/protocol.md). */
 export const jsonCodec: Codec = {
@@ -120,14 +124,14 @@ function infoText(info: PublicationInfo, payload: Payload): string {
 }
 
 function encodeMsg({ channel, offset, info, payload }: PacketOf<"msg">): string {
-  const head = `["msg",${JSON.stringify(channel)},${offset},`;
+  const head = `["msg",${channelJson(channel)},${offset},`;
   if (info !== undefined) return `${head}${infoText(info, payload)},${dataText(payload)}]`;
   return `${head}${payload.format === "binary" ? `{"format":"binary"},` : ""}${dataText(payload)}]`;
 }
 
 function encodePublished({ id, position }: PacketOf<"published">): string {
   if (position === undefined) return `["published",${id},{}]`;
-  return `["published",${id},{"position":[${JSON.stringify(position[0])},${position[1]}]}]`;
+  return `["published",${id},{"position":[${epochJson(position[0])},${position[1]}]}]`;
 }
 
 function itemsText(items: readonly HistoryItem[]): string {

@@ -5,8 +5,8 @@ import { isChannelName, maxKeyBytes } from "./names.ts";
 import type { PacketOf } from "./packets.ts";
 
 const start = `["publish",`;
-const emptyOptions = `",{},`;
-const keyOption = `",{"key":"`;
+const emptyOptions = "},";
+const keyOption = `"key":"`;
 const endOfKey = `"},`;
 
 /**
@@ -23,21 +23,39 @@ export function readPublish(message: string): PacketOf<"publish"> | undefined {
     if (digit === 0 && id === 0) return undefined;
     id = id * 10 + digit;
   }
-  if (!isId(id) || !message.startsWith(`,"`, at)) return undefined;
-  at += 2;
-  let end = endOfPlain(message, at);
-  const channel = own(message.slice(at, end));
-  if (!isChannelName(channel)) return undefined;
-  if (message.startsWith(emptyOptions, end)) {
-    const payload = lastPayload(message, end + emptyOptions.length);
+  const target = isId(id) ? targetAt(message, at) : undefined;
+  if (target === undefined) return undefined;
+  const { channel, text } = target;
+  at += text.length;
+  if (message.startsWith(emptyOptions, at)) {
+    const payload = lastPayload(message, at + emptyOptions.length);
     return payload && { type: "publish", id, channel, payload };
   }
-  if (!message.startsWith(keyOption, end)) return undefined;
-  at = end + keyOption.length;
-  end = endOfPlain(message, at);
+  if (!message.startsWith(keyOption, at)) return undefined;
+  at += keyOption.length;
+  const end = endOfPlain(message, at);
   if (end === at || end - at > maxKeyBytes || !message.startsWith(endOfKey, end)) return undefined;
   const payload = lastPayload(message, end + endOfKey.length);
   return payload && { type: "publish", id, channel, key: own(message.slice(at, end)), payload };
+}
+
+/** A channel, and what stands of it between the id and the options. */
+interface Target {
+  readonly channel: string;
+  readonly text: string;
+}
+
+/** Mostly the same comes again, and need not be looked at closely. */
+let latest: Target | undefined;
+
+function targetAt(message: string, at: number): Target | undefined {
+  if (latest !== undefined && message.startsWith(latest.text, at)) return latest;
+  if (!message.startsWith(`,"`, at)) return undefined;
+  const end = endOfPlain(message, at + 2);
+  const channel = own(message.slice(at + 2, end));
+  if (!message.startsWith(`",{`, end) || !isChannelName(channel)) return undefined;
+  latest = { channel, text: `,"${channel}",{` };
+  return latest;
 }
 
 /** A copy. Engines let a slice refer to the text it was cut from: a key of 20 bytes, kept for minutes, would keep its whole message. */

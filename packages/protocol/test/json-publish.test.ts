@@ -30,6 +30,22 @@ describe("a publish read by its form", () => {
     }
   });
 
+  test("is not taken for one to the channel before", () => {
+    for (const channel of ["a", "ab", "a", "b", "a b", "ü", "ab"]) {
+      const message = `["publish",1,${JSON.stringify(channel)},{},1]`;
+      expect(readPublish(message) ?? generally(message), message).toEqual(generally(message));
+    }
+    expect(readPublish(`["publish",1,"a",{},1]`)?.channel).toBe("a");
+    for (const message of [
+      `["publish",1,"a"},1]`,
+      `["publish",1,"a",{,1]`,
+      `["publish",1"a",{},1]`,
+      `["publish",1,"a",{},`,
+      `["publish",1,"a",{`,
+    ])
+      expect(readPublish(message), message).toBeUndefined();
+  });
+
   test("is left to the general decoder where it is anything else", () => {
     for (const message of [
       `["publish", 1,"c",{},1]`,
