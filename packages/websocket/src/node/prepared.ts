@@ -3,6 +3,7 @@ import { frameHeaderLength, writeFrameHeader } from "../core/frame.ts";
 import { FrameBit, Opcode } from "../core/opcode.ts";
 import type { Message, Prepared } from "./api.ts";
 import type { Deflater } from "./deflater.ts";
+import { writeText } from "./internals.ts";
 
 /** A message with its frame, made once for all sockets of a server. */
 export class PreparedMessage implements Prepared {
@@ -17,22 +18,13 @@ export class PreparedMessage implements Prepared {
 
   /** Bytes are copied. @throws WebSocketError INVALID_ARGUMENT for anything but a string or bytes. */
   constructor(message: Message) {
-    let text = true;
-    let payload: Uint8Array;
-    if (typeof message === "string") {
-      payload = Buffer.from(message);
-    } else {
-      assertBytes(message);
-      text = false;
-      payload = message;
-    }
-    const header = frameHeaderLength(payload.length, false);
-    this.frame = Buffer.allocUnsafeSlow(header + payload.length);
-    writeFrameHeader(this.frame, 0, FrameBit.fin | (text ? Opcode.text : Opcode.binary), payload.length);
-    this.frame.set(payload, header);
+    const length = lengthOf(message);
+    const header = frameHeaderLength(length, false);
+    this.frame = Buffer.allocUnsafeSlow(header + length);
+    writeFrame(this.frame, 0, message, length);
     this.#latest = this.frame;
     this.#header = header;
-    this.message = text ? message : this.frame.subarray(header);
+    this.message = typeof message === "string" ? message : this.frame.subarray(header);
   }
 
   get messages(): readonly Message[] {
@@ -70,18 +62,45 @@ export class PreparedMessage implements Prepared {
 
 /** Several messages in a row: a socket that neither compresses nor masks sends their frames as one chunk. */
 export class PreparedSeries implements Prepared {
-  readonly parts: readonly PreparedMessage[];
+  readonly messages: readonly Message[];
   /** All frames. Never changed. */
   readonly frames: Buffer;
+  #parts: readonly PreparedMessage[] | undefined;
 
+  /** Bytes are copied. @throws WebSocketError INVALID_ARGUMENT for anything but strings and bytes. */
   constructor(messages: readonly Message[]) {
-    this.parts = messages.map((message) => new PreparedMessage(message));
-    this.frames = Buffer.concat(this.parts.map(({ frame }) => frame));
+    const lengths = messages.map(lengthOf);
+    const size = lengths.reduce((sum, length) => sum + frameHeaderLength(length, false) + length, 0);
+    const frames = Buffer.allocUnsafeSlow(size);
+    let end = 0;
+    this.messages = messages.map((message, i) => {
+      const length = lengths[i]!;
+      end = writeFrame(frames, end, message, length);
+      return typeof message === "string" ? message : frames.subarray(end - length, end);
+    });
+    this.frames = frames;
   }
 
-  get messages(): readonly Message[] {
-    return this.parts.map(({ message }) => message);
+  /** Each by itself, for sockets that compress or mask; made when the first such socket asks. */
+  get parts(): readonly PreparedMessage[] {
+    return (this.#parts ??= this.messages.map((message) => new PreparedMessage(message)));
   }
+}
+
+/** The payload's length in bytes. @throws WebSocketError INVALID_ARGUMENT for anything but a string or bytes. */
+function lengthOf(message: Message): number {
+  if (typeof message === "string") return Buffer.byteLength(message);
+  assertBytes(message);
+  return message.length;
+}
+
+/** Writes an unmasked, uncompressed frame. @returns its end. */
+function writeFrame(into: Buffer, at: number, message: Message, length: number): number {
+  const text = typeof message === "string";
+  const payload = writeFrameHeader(into, at, FrameBit.fin | (text ? Opcode.text : Opcode.binary), length);
+  if (text) writeText(into, message, payload, length);
+  else into.set(message, payload);
+  return payload + length;
 }
 
 /** @throws WebSocketError INVALID_ARGUMENT unless these are bytes: a number or an array must never be read as a length. */

@@ -105,10 +105,11 @@ export class EngineSocket<Data> implements Socket<Data>, Sender {
     return this.#hasRoom();
   }
 
-  #sendSeries({ parts, frames }: PreparedSeries): boolean {
-    if (this.#outgoing !== undefined || this.mask !== undefined) return parts.map((part) => this.send(part)).at(-1)!;
+  #sendSeries(series: PreparedSeries): boolean {
+    if (this.#outgoing !== undefined || this.mask !== undefined)
+      return series.parts.map((part) => this.send(part)).at(-1)!;
     if (this.#state !== "open" || !this.#admits()) return false;
-    outbox.shared(this, frames);
+    outbox.shared(this, series.frames);
     return this.#hasRoom();
   }
 
