@@ -22,6 +22,9 @@ export interface Dialect {
 
 const json = (text: string): unknown[] => JSON.parse(text) as unknown[];
 
+/** The data in a publication as Zuruf sends it. */
+const dataOfMsg = (message: string): unknown => (message.startsWith('["msg",') ? json(message).at(-1) : undefined);
+
 export const dialects: Readonly<Record<"zuruf" | "socket.io" | "bare", Dialect>> = {
   /** docs/protocol.md. */
   zuruf: {
@@ -30,7 +33,7 @@ export const dialects: Readonly<Record<"zuruf" | "socket.io" | "bare", Dialect>>
     greeting: [['["connect",1,{"heartbeat":120000}]', '["connected",1,']],
     subscribe: (channel) => [`["subscribe",2,${JSON.stringify(channel)},{}]`, '["subscribed",2,'],
     publish: (channel, text, id) => `["publish",${id},${JSON.stringify(channel)},{},${JSON.stringify(text)}]`,
-    publication: (message) => (message.startsWith('["msg",') ? json(message).at(-1) : undefined),
+    publication: dataOfMsg,
     acknowledged: (message) => (message.startsWith('["published",') ? (json(message)[1] as number) : undefined),
   },
   /** Engine.IO protocol 4 and Socket.IO protocol 5: "0" open, "40" connect, "42" event, "43" acknowledgement. */
@@ -48,13 +51,14 @@ export const dialects: Readonly<Record<"zuruf" | "socket.io" | "bare", Dialect>>
       return id === undefined ? undefined : Number(id);
     },
   },
-  /** The engine alone: the path says who subscribes, and a message is a publication. */
+  /** The engine alone: the path says who subscribes, and each message goes to them as it is. It is what Zuruf would send, so that both send the same bytes. */
   bare: {
     path: "/",
     subscriberPath: "/subscribe",
     greeting: [],
-    publish: (_channel, text) => text,
-    publication: (message) => message,
+    publish: (channel, text, id) =>
+      `["msg",${JSON.stringify(channel)},${1000 + id},{"client":"${"c".repeat(22)}","time":1700000000000},${JSON.stringify(text)}]`,
+    publication: dataOfMsg,
     acknowledged: () => undefined,
   },
 };
