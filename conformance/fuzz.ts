@@ -6,31 +6,9 @@
  */
 import { parseArgs } from "node:util";
 
-import { connection, type Finding, head, headers, mask } from "./fuzz/cases.ts";
 import { live } from "./fuzz/live.ts";
+import { one } from "./fuzz/one.ts";
 import { Random } from "./fuzz/random.ts";
-
-const kinds: readonly (readonly [string, number, (random: Random) => Finding])[] = [
-  ["connection", 20, connection],
-  ["headers", 3, headers],
-  ["head", 2, head],
-  ["mask", 3, mask],
-];
-const total = kinds.reduce((sum, [, weight]) => sum + weight, 0);
-
-function one(seed: number, number: number): string | undefined {
-  const random = new Random(Math.imul(seed, 0x01000193) ^ Math.imul(number, 0x9e3779b1));
-  let at = number % total;
-  const kind = kinds.find(([, weight]) => (at -= weight) < 0) ?? kinds[0];
-  if (!kind) return undefined;
-  const [name, , run] = kind;
-  try {
-    const finding = run(random);
-    return finding === undefined ? undefined : `${name}: ${finding}`;
-  } catch (error) {
-    return `${name} threw: ${error instanceof Error ? error.stack : String(error)}`;
-  }
-}
 
 interface Wanted {
   readonly seed: number;
