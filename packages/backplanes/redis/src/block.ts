@@ -34,6 +34,9 @@ export function writeBlock(publications: readonly Sized[]): Buffer {
   return block;
 }
 
+/** Before the block in the announcement of what has no history. */
+export const noPosition = "0  ";
+
 /** The data of each; undefined when it is anything else. They are views. */
 export function readBlock(block: Buffer, start: number = 0): Buffer[] | undefined {
   const end = block.indexOf(newline, start);

@@ -20,7 +20,7 @@ import {
   readControl,
   writeControl,
 } from "@zuruf/hub/store";
-import { readAnnouncement, writeBlock } from "./block.ts";
+import { noPosition, readAnnouncement, writeBlock } from "./block.ts";
 import { loadDriver, type Driver } from "./driver.ts";
 import { explain, isUnsent, readRefusal } from "./failures.ts";
 import { malformed, readPage, readPosition, readPositions } from "./page.ts";
@@ -171,17 +171,22 @@ export class RedisBackplane implements Backplane {
     );
   }
 
-  #announce(batches: readonly Batch[], within: number): Promise<unknown> {
+  async #announce(batches: readonly Batch[], within: number): Promise<unknown> {
     const keys: string[] = [];
     const args: (string | Buffer)[] = [`${this.#settings.keyWindow}`];
     for (const { channel, publications } of batches) {
       const announcements = this.#names.announcements(channel);
+      const block = writeBlock(publications);
       const keyed = publications.some(hasKey);
-      keys.push(announcements);
-      args.push(writeBlock(publications), `${keyed ? publications.length : 0}`);
-      if (!keyed) continue;
+      if (!keyed && this.#connected().cluster) {
+        // Alone in its call. A command that names no key is served while its slot moves, and a script finds its node by keys.
+        const message = Buffer.concat([Buffer.from(noPosition), block]);
+        await this.#send(announcements, ["SPUBLISH", announcements, message], "unknown", { within });
+        return [""];
+      }
+      args.push(announcements, block, keyed ? publications.map((one) => (hasKey(one) ? "1" : "0")).join("") : "");
       for (const { options } of publications)
-        keys.push(options.key === undefined ? announcements : this.#names.key(channel, shorten(options.key)));
+        if (options.key !== undefined) keys.push(this.#names.key(channel, shorten(options.key)));
     }
     return this.#run(announce, keys, args, "unknown", { within, refused: refusalOf });
   }

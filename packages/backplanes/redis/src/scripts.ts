@@ -3,6 +3,7 @@
  * others, and two versions of Zuruf can share one Redis during a deploy. They are sent by their hash; whole only where the server does not know them.
  */
 import { createHash } from "node:crypto";
+import { noPosition } from "./block.ts";
 
 export interface Script {
   readonly source: string;
@@ -188,36 +189,36 @@ return answers
 `);
 
 /**
- * Announces a block of publications without history on each of some channels. KEYS of each: Pub/Sub channel; then, when some of its publications have an idempotency key,
- * a record for each (the Pub/Sub channel: none). ARGV: key window; then of each channel: block, and how many records it has (none, or one for each).
+ * Announces a block of publications without history on each of some channels. KEYS: a record for each publication that has an idempotency key.
+ * ARGV: key window; then of each channel: Pub/Sub channel, block, and a digit for each of its publications, 1 for those that have a key (empty: none has).
  * Returns for each an empty text; or `!` and why none of it was announced, or `?` and why it is not known.
  */
 export const announce: Script = script(`
-local stored
+local k, stored = 0, false
 ${without}
-local function announce(k, block, records)
+local function announce(channel, block, keyed)
   local known, count = {}, 1
-  if records > 0 then
-    for n = 1, records do
-      if KEYS[k + n] ~= KEYS[k] then
-        known[n] = not redis.call('SET', KEYS[k + n], '', 'NX', 'PX', ARGV[1])
-        stored = stored or not known[n]
-      end
+  for n = 1, #keyed do
+    if string.sub(keyed, n, n) == '1' then
+      k = k + 1
+      known[n] = not redis.call('SET', KEYS[k], '', 'NX', 'PX', ARGV[1])
+      stored = stored or not known[n]
     end
-    block, count = without(block, known)
   end
-  if count > 0 then redis.call('SPUBLISH', KEYS[k], '0  ' .. block) end
+  if keyed ~= '' then block, count = without(block, known) end
+  if count > 0 then redis.call('SPUBLISH', channel, '${noPosition}' .. block) end
   return ''
 end
 
-local answers, k = {}, 1
-for a = 2, #ARGV, 2 do
-  local records = tonumber(ARGV[a + 1])
+local answers = {}
+for a = 2, #ARGV, 3 do
+  local _, keys = string.gsub(ARGV[a + 2], '1', '')
+  local before = k
   stored = false
-  local done, answer = pcall(announce, k, ARGV[a], records)
+  local done, answer = pcall(announce, ARGV[a], ARGV[a + 1], ARGV[a + 2])
   if not done then answer = (stored and '?' or '!') .. (type(answer) == 'table' and answer.err or 'ERR ' .. answer) end
   answers[#answers + 1] = answer
-  k = k + 1 + records
+  k = before + keys
 end
 return answers
 `);

@@ -61,7 +61,7 @@ describe("blocks", () => {
         expect(items?.map(({ epoch, offset }) => [epoch, offset])).toEqual(
           all.map((_, i) => ["e-1", 9007199254740000 + i]),
         );
-        expect(block.readAnnouncement(Buffer.concat([Buffer.from("0  "), written]))).toEqual(
+        expect(block.readAnnouncement(Buffer.concat([Buffer.from(block.noPosition), written]))).toEqual(
           all.map((data) => ({ epoch: "", offset: 0, data: Buffer.from(data) })),
         );
       }),

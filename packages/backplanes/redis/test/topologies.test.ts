@@ -144,6 +144,20 @@ describe.skipIf(redisServer === undefined).concurrent("redis topologies", () => 
         if (n === 5) throw new Error("subscriptions did not follow their slots within 5 s");
       }
       expect(b.suspects.flat().length).toBeGreaterThan(0);
+
+      const live = (channel: string, text: string, key?: string): Promise<unknown> =>
+        a.backplane.publish(channel, Buffer.from(text), { key });
+      await Promise.all(
+        channels.flatMap((channel) => [
+          live(channel, "live 1"),
+          live(channel, "live 2", "live"),
+          live(channel, "live 3"),
+        ]),
+      );
+      await Promise.all(channels.flatMap((channel) => [live(channel, "repeat", "live"), live(channel, "live 4")]));
+      await b.until("live", () => channels.every((channel) => b.texts(channel).includes("live 4")));
+      for (const channel of channels)
+        expect(b.texts(channel).slice(-4)).toEqual(["live 1", "live 2", "live 3", "live 4"]);
     },
   );
 
