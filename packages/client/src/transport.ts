@@ -24,7 +24,12 @@ export type TransportFactory = (url: string, protocols: string[]) => Transport |
 /** In a page a relative address and `http:` are understood too: `/ws` is this page's own server. @throws {TypeError} where it is none. */
 export function webSocketUrl(url: string): string {
   const base = (globalThis as { location?: { href: string } }).location?.href;
-  const { href } = new URL(url, base);
-  if (!/^(http|ws)s?:/.test(href)) throw new TypeError(`not an address of a WebSocket server: ${href}`);
+  let href = url;
+  try {
+    ({ href } = new URL(url, base));
+  } catch {
+    // Told below: outside a page, `/ws` is no address.
+  }
+  if (!/^(http|ws)s?:/.test(href)) throw new TypeError(`not an address of a WebSocket server (ws://…): ${href}`);
   return href.replace(/^http/, "ws");
 }

@@ -53,9 +53,8 @@ describe("connecting", () => {
   });
 
   test("an address that is none is refused at once", () => {
-    expect(() => createClient("not an address")).toThrow(/Invalid URL/);
-    expect(() => createClient("/ws")).toThrow(/Invalid URL/);
-    expect(() => createClient("ftp://host/ws")).toThrow(/not an address of a WebSocket server/);
+    for (const url of ["not an address", "/ws", "ftp://host/ws"])
+      expect(() => createClient(url)).toThrow(`not an address of a WebSocket server (ws://…): ${url}`);
     expect(() => createClient("ws://host/ws").channel("no spaces")).toThrow(/no channel name/);
   });
 

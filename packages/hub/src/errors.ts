@@ -22,7 +22,9 @@ export function toZurufError(error: unknown): ZurufError {
       return new ZurufError("notStored", "the publication was not stored", { cause: error });
     if (error.code === "unknown")
       return new ZurufError("unknown", "whether it happened is not known: retry with the same key", { cause: error });
-    return new ZurufError("unavailable", "the backplane cannot be reached now", { cause: error });
+    const why =
+      error.code === "closed" ? "this instance has not started, or is closed" : "the backplane cannot be reached now";
+    return new ZurufError("unavailable", why, { cause: error });
   }
   return new ZurufError("internal", "the server failed", { cause: error });
 }

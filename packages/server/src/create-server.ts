@@ -59,6 +59,11 @@ export class ZurufServer extends Hub implements Zuruf {
 
   constructor(options: ServerOptions) {
     const { backplane = memoryBackplane(), logger, channels, limits, direct, ...own } = options;
+    if (typeof backplane === "string")
+      throw new ServerError(
+        "badConfig",
+        "backplane: expected what redis(url) of @zuruf/redis (or another backplane's package) returns, got a text",
+      );
     const settings = checkSettings(own, sharedOptions);
     const instance = settings.instance ?? instanceName();
     const log = logger ?? stderrLogger("warn", instance);

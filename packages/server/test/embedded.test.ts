@@ -126,7 +126,7 @@ test("a backplane that cannot be used: start and publish say so, attach logs it,
 
 test("closing runs every onClose, the last first, and tells what failed", async () => {
   const order: number[] = [];
-  const zuruf = createServer();
+  const zuruf = createServer({ channels: { a: { history: { size: 1, ttl: "1h" } } } });
   zuruf.onClose(() => void order.push(1));
   zuruf.onClose(() => {
     throw new Error("two is stuck");
@@ -136,6 +136,8 @@ test("closing runs every onClose, the last first, and tells what failed", async 
   await expect(zuruf.close()).rejects.toThrow("two is stuck");
   expect(order).toEqual([3, 1]);
   await expect(zuruf.start()).resolves.toBeUndefined();
+  const late = zuruf.position("a");
+  await expect(late).rejects.toMatchObject({ code: "unavailable", message: expect.stringContaining("is closed") });
 });
 
 test("a server that never started closes, and does not start then", async () => {
@@ -170,4 +172,5 @@ test("options with bad values are refused by name", () => {
   expect(() => createServer({ origins: ["*"] })).toThrow("origins: expected exact origins");
   expect(() => createServer({ port: 1 } as object)).toThrow("port: unknown option");
   expect(() => createServer({ limits: { nonsense: 1 } as object })).toThrow("nonsense");
+  expect(() => createServer({ backplane: "redis://localhost" } as object)).toThrow("redis(url) of @zuruf/redis");
 });
