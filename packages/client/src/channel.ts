@@ -48,7 +48,10 @@ export interface SubscribeOptions {
 }
 
 export interface PublishOptions {
-  /** Idempotency key, 1–128 bytes: a repeat within 5 minutes is answered with the first position and published once. Default: a random one of its own. */
+  /**
+   * Idempotency key, 1–128 bytes: where the channel keeps history, a repeat within 5 minutes is answered with the first position and published once.
+   * Without history only Redis remembers keys; elsewhere a repeat, a retry of the SDK's own too, may arrive twice. Default: a random one of its own.
+   */
   readonly key?: string;
   /** Milliseconds for all of it: waiting for a connection, retries, the answer. Default the client's `deadline`; Infinity: none. */
   readonly deadline?: number;
