@@ -355,13 +355,13 @@ export class Connection implements HubConnection, Session {
   /** Requests about one channel are handled one after the other, as they came. */
   async #inTurn<T>(channel: string, work: () => Promise<T>): Promise<T> {
     const before = this.#turns.get(channel);
-    const next = (): Promise<T> => {
+    const begun = (): Promise<T> => {
       // What is begun now would be begun for nobody, and never end.
       if (this.state !== "open") throw new ZurufError("unavailable", "the connection is closed");
       return work();
     };
     // Whatever became of the one before: that is its own answer's matter.
-    const turn = before === undefined ? work() : before.then(next, next);
+    const turn = before === undefined ? work() : before.then(begun, begun);
     this.#turns.set(channel, turn);
     try {
       return await turn;

@@ -316,6 +316,35 @@ describe("presence", () => {
     expect(states).toBeGreaterThan(5);
   });
 
+  test("parts that come one after the other show nobody leave who is in the last", async () => {
+    let at = 0;
+    let lost = 0;
+    const wrap = (backplane: Backplane): Backplane =>
+      intercepted(backplane, (message) => {
+        if (text(message).includes("gone")) return ++lost === 1;
+        if (!text(message).includes(`{"type":"state"`)) return false;
+        // Each takes its time on the way.
+        at = Math.max(at, world.clock.now()) + 100;
+        world.clock.setTimeout(() => void backplane.control(message), at - world.clock.now());
+        return true;
+      });
+    const [one, two] = [await hubOf({ wrap }), await hubOf()];
+    await world.clock.advance(1000);
+    const members: TestClient[] = [];
+    for (let i = 0; i < 300; i++) members.push(await enter(one, `u${i}`, "x".repeat(1000), false));
+    const watcher = await enter(two, "watcher");
+    await world.clock.advance(10_000);
+    watcher.packets.length = 0;
+    await members[0]?.ask({ type: "unsubscribe", channel: "room:1" });
+    await world.clock.advance(10_000);
+    expect(lost).toBe(1);
+    const left = watcher
+      .of("members")
+      .flatMap(({ changes }) => changes.filter(([, connections]) => connections.length === 0))
+      .map(([member]) => member);
+    expect(left).toEqual(["user:u0"]);
+  });
+
   test("info at its limit and over it; the hook can set it", async () => {
     const hub = await hubOf({ limits: { infoBytes: 10 } satisfies HubOptions["limits"] });
     await world.clock.advance(1000);

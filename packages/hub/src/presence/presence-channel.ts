@@ -1,6 +1,7 @@
 import type { Codec, Member } from "@zuruf/protocol";
 import type { InstanceId } from "../backplane.ts";
 import type { Connection } from "../connection.ts";
+import type { Entry } from "../control-message.ts";
 import { SharedMessages } from "../transport.ts";
 import { PresenceView } from "./view.ts";
 
@@ -15,6 +16,8 @@ export class PresenceChannel {
   version = 0;
   /** Versions of the others' entries. */
   readonly versions: Map<InstanceId, number> = new Map();
+  /** Entries of others whose rest is still on its way. */
+  readonly parts: Map<InstanceId, readonly Entry[]> = new Map();
   /** Instances that have not said yet what they have. */
   readonly awaiting: Set<InstanceId> = new Set();
   /** Resolves when all have, or it took too long. */

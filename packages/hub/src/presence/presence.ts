@@ -128,6 +128,7 @@ export class Presence {
     const life = `\0${++this.#left}`;
     for (const channel of this.#channels.values()) {
       channel.versions.delete(peer);
+      channel.parts.delete(peer);
       channel.view.rename(peer, life);
       if (channel.awaiting.has(peer)) this.#neverHeard(channel, peer, wanted);
     }
@@ -317,27 +318,24 @@ export class Presence {
     for (const { channel: name, version, entries, before = 0, more } of states) {
       const channel = this.#channels.get(name);
       if (channel === undefined) continue;
-      if (before === 0) this.#replace(channel, from, version, entries, more === true);
-      // A part between was lost: what is known stays incomplete, until the digest asks for all of it.
-      else if (channel.view.entries(from).length === before) {
-        for (const entry of entries) this.#touched(channel, channel.view.set(from, entry));
-        if (more !== true) this.#whole(channel, from, version);
-      }
+      const parts = before === 0 ? [] : channel.parts.get(from);
+      channel.parts.delete(from);
+      // A part between was lost: what is known stays as it was, until the digest asks for all of it.
+      if (parts?.length !== before) continue;
+      const all = [...parts, ...entries];
+      if (more === true) channel.parts.set(from, all);
+      else this.#replace(channel, from, version, all);
     }
   }
 
-  #replace(channel: PresenceChannel, from: InstanceId, version: number, entries: readonly Entry[], more = false): void {
-    const touched = channel.view.replace(from, entries);
-    if (!more) this.#whole(channel, from, version);
-    this.#touched(channel, touched);
-  }
-
   /** All that an instance has in a channel is known now. */
-  #whole(channel: PresenceChannel, from: InstanceId, version: number): void {
+  #replace(channel: PresenceChannel, from: InstanceId, version: number, entries: readonly Entry[]): void {
+    const touched = channel.view.replace(from, entries);
     if (version > 0) channel.versions.set(from, version);
     else channel.versions.delete(from);
     channel.awaiting.delete(from);
     if (channel.awaiting.size === 0) channel.settle();
+    this.#touched(channel, touched);
   }
 
   #change(from: InstanceId, message: Extract<ControlMessage, { type: "change" }>): void {
@@ -364,6 +362,7 @@ export class Presence {
     this.#unheard.delete(peer);
     for (const channel of this.#channels.values()) {
       if (channel.awaiting.has(peer)) this.#neverHeard(channel, peer, wanted);
+      channel.parts.delete(peer);
       this.#replace(channel, peer, 0, []);
     }
     this.#inherit(wanted);
