@@ -27,4 +27,16 @@ describe("a deadline", () => {
     await expect(never).rejects.toThrow("late");
     deadlines.close();
   });
+
+  test("what is deleted in time does not expire, the others do", async () => {
+    const deadlines = new Deadlines(50);
+    const expired: string[] = [];
+    const expiring = (name: string): { expire: () => void } => ({ expire: () => expired.push(name) });
+    const [settled, late] = [expiring("settled"), expiring("late")];
+    deadlines.add(settled);
+    deadlines.add(late);
+    deadlines.delete(settled);
+    await expect.poll(() => expired).toEqual(["late"]);
+    deadlines.close();
+  });
 });

@@ -30,6 +30,11 @@ export function readBlock(block: Buffer): Buffer[] {
   return publications;
 }
 
+/** How many bytes `readBytes` makes of this. */
+export function lengthOfBytes(text: string): number {
+  return Math.max(0, text.length / 2 - 1);
+}
+
 /** PostgreSQL's text form of bytea: `\x` and hexadecimal digits. */
 export function readBytes(text: string): Buffer {
   return Buffer.from(text.slice(2), "hex");

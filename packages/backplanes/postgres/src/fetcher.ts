@@ -1,9 +1,10 @@
 import type { BackplaneSink, InstanceId, Item } from "@zuruf/hub";
 import { epochAt, readChain, readControl, readOffset } from "@zuruf/hub/store";
-import { readBlock, readBytes } from "./block.ts";
+import { lengthOfBytes, readBlock, readBytes } from "./block.ts";
 import type { Connection, Row } from "./connection.ts";
+import { paceFrom } from "./pace.ts";
 
-/** Bounds of one query, blocks and their bytes of each channel in it: what is left comes with the next. */
+/** Bounds of one query, and blocks of each channel in it: what is left comes with the next. */
 const most = { channels: 500, publications: 10_000, blocks: 50, bytes: 4 * 1024 * 1024, batches: 100, polled: 1000 };
 
 /** What is known of a channel with interest: everything up to `after` was delivered, and the log is said to reach `head`. */
@@ -26,6 +27,8 @@ export class Fetcher {
   readonly #sink: BackplaneSink;
   readonly #instance: InstanceId;
   readonly #controls: readonly string[];
+  /** How hints about this instance's own publications begin. */
+  readonly #own: string;
   readonly #interest = new Map<string, Interest>();
   readonly #dirty = new Set<string>();
   #batches: { readonly batch: string; readonly channels: readonly string[] }[] = [];
@@ -37,6 +40,7 @@ export class Fetcher {
   /** @param controls the names under which control messages for this instance are relayed. */
   constructor(schema: string, sink: BackplaneSink, instance: InstanceId, controls: readonly string[]) {
     this.#instance = instance;
+    this.#own = `log ${encodeURIComponent(instance)} `;
     this.#schema = schema;
     this.#sink = sink;
     this.#controls = controls;
@@ -87,15 +91,14 @@ export class Fetcher {
 
   /** `log <instance> <head>=<channel> …` or `relay <batch> <channel> …`; anything else is somebody else's. */
   hint(payload: string): void {
+    // What it appended itself it knows already.
+    if (payload.startsWith(this.#own)) return;
     const [kind, ...words] = payload.split(" ");
     if (kind === "log") {
-      const [instance, ...heads] = words;
-      // What it appended itself it knows already.
-      if (instance !== encodeURIComponent(this.#instance))
-        for (const word of heads) {
-          const equals = word.indexOf("=");
-          this.reached(word.slice(equals + 1), readOffset(word.slice(0, Math.max(0, equals))));
-        }
+      for (const word of words.slice(1)) {
+        const equals = word.indexOf("=");
+        this.reached(word.slice(equals + 1), readOffset(word.slice(0, Math.max(0, equals))));
+      }
     } else if (kind === "relay") {
       const [batch = "", ...channels] = words;
       const wanted = channels.filter((channel) => this.#interest.has(channel) || this.#controls.includes(channel));
@@ -147,7 +150,12 @@ export class Fetcher {
 
   async #run(): Promise<void> {
     try {
-      while (this.#dirty.size + this.#batches.length > 0) await this.#round();
+      while (this.#dirty.size + this.#batches.length > 0) {
+        const begun = performance.now();
+        const many = this.#dirty.size + this.#batches.length > 1;
+        await this.#round();
+        if (many) await paceFrom(begun);
+      }
     } catch {
       // The connection failed, which its session says: the hub looks at the heads once there is another. Or the server gave up on one question:
       // then polling finds the channels again, as if nothing had been said of them.
@@ -197,11 +205,13 @@ export class Fetcher {
   }
 
   #logged(connection: Connection, asked: readonly Asked[]): Promise<Row[]> {
-    const sql = `select w.n::text, h.chain, l.first::text, l.data
-      from unnest($1::text[], $2::bigint[]) with ordinality w (channel, after, n) join ${this.#schema}.head h on h.channel = w.channel
-      cross join lateral (select first, data, sum(octet_length(data)) over (order by first) - octet_length(data) as before from ${this.#schema}.log x
-        where x.head = h.id and x.first > w.after order by x.first limit ${most.blocks}) l
-      where l.before < ${most.bytes}`;
+    // The first block of each channel before the second of any, as long as there is room: their lengths are known without reading them.
+    const sql = `select n::text, chain, first::text, data from (
+        select w.n, h.chain, l.first, l.data, sum(octet_length(l.data)) over (order by l.nth, w.n) - octet_length(l.data) as before
+        from unnest($1::text[], $2::bigint[]) with ordinality w (channel, after, n) join ${this.#schema}.head h on h.channel = w.channel
+        cross join lateral (select first, data, row_number() over (order by first) as nth from ${this.#schema}.log x
+          where x.head = h.id and x.first > w.after order by x.first limit ${most.blocks}) l
+      ) block where before < ${most.bytes}`;
     return connection.query(sql, [asked.map(({ channel }) => channel), asked.map(({ after }) => after)]);
   }
 
@@ -226,19 +236,23 @@ export class Fetcher {
       const interest = this.#interest.get(channel);
       // It was left, and perhaps subscribed to again, while this was on its way.
       if (interest?.after === undefined || chain === undefined || first === undefined) continue;
-      for (const [nth, publication] of readBlock(readBytes(data)).entries()) {
-        const offset = first + nth;
+      let next = first;
+      for (const publication of readBlock(readBytes(data))) {
+        const offset = next++;
         // It came with the writer's answer meanwhile.
         if (offset <= interest.after) continue;
         interest.after = offset;
         this.#sink.publication(channel, { epoch: epochAt(chain, offset), offset, data: publication });
       }
     }
+    // As many bytes as one query brings: what is missing may have had no room.
+    const full = blocks.reduce((sum, { data }) => sum + lengthOfBytes(data), 0) >= most.bytes;
+    const answered = new Set(blocks.map(({ channel }) => channel));
     for (const { channel, after, head } of asked) {
       const interest = this.#interest.get(channel);
       if (interest?.after === undefined) continue;
       // What there is nothing of was not kept, or is no block.
-      if (interest.after <= after) interest.after = head;
+      if (interest.after <= after && (answered.has(channel) || !full)) interest.after = head;
       // What was cut off comes with the next query, and so does what was said meanwhile.
       if (interest.after < interest.head) this.#dirty.add(channel);
     }

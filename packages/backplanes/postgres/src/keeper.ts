@@ -2,14 +2,16 @@ import type { Settings } from "./options.ts";
 import type { Session } from "./session.ts";
 import { freshEpoch } from "./writer.ts";
 
-/** Milliseconds between looks at the outbox, and between deletions. */
+/** Milliseconds between looks at the outbox, and at what channels have too much: a little often, because publications wait while much is deleted. */
 const moveEvery = 100;
-const trimEvery = 2000;
-/** And between looks for what no hint told. */
+const trimEvery = 500;
+/** And at what is over its time, and for what no hint told. */
+const expireEvery = 2000;
 const pollEvery = 1000;
-/** Rows per statement, so that none holds up others; channels per statement. */
-const rowsAtOnce = 1000;
-const channelsAtOnce = 200;
+/** Rows that are moved, and that are deleted, by one statement; channels of which it deletes. */
+const movedAtOnce = 1000;
+const rowsAtOnce = 200;
+const channelsAtOnce = 20;
 
 /** SQLSTATEs that pass by themselves: connection lost (08), transaction rolled back (40), resources (53), operator's doing (57), system (58). */
 const passing = /^(08|40|53|57|58)/;
@@ -41,6 +43,7 @@ export class Keeper {
   start(): void {
     this.#repeat(moveEvery, (session) => this.#move(session));
     this.#repeat(trimEvery, (session) => this.#trim(session));
+    this.#repeat(expireEvery, (session) => this.#expire(session));
     this.#repeat(pollEvery, () => this.#poll());
   }
 
@@ -78,9 +81,9 @@ export class Keeper {
 
   async #move(session: Session): Promise<void> {
     const { schema, keyWindow } = this.#settings;
-    const sql = `select ${schema}.move_outbox_1($1, $2, $3) where exists (select from ${schema}.outbox)`;
+    const sql = `select ${schema}.move_outbox_2($1, $2, $3) where exists (select from ${schema}.outbox)`;
     for (;;) {
-      const [row] = await session.questions.query(sql, [rowsAtOnce, freshEpoch(), keyWindow]);
+      const [row] = await session.questions.query(sql, [movedAtOnce, freshEpoch(), keyWindow]);
       const [count = "0", ...heads] = (row?.[0] ?? "0").split(" ");
       for (const word of heads) {
         const [head = "0"] = word.split("=", 1);
@@ -88,24 +91,41 @@ export class Keeper {
         this.grown(channel);
         this.#moved(channel, Number(head));
       }
-      if (Number(count) < rowsAtOnce || this.#closed) return;
+      // Less than asked for may go at once, because of its bytes.
+      if (Number(count) === 0 || this.#closed) return;
     }
   }
 
+  /** What channels have too much, as long as there are any that have grown. */
   async #trim(session: Session): Promise<void> {
     let left = this.#grown.size;
-    let full = false;
-    // Once also without any: what expired goes whatever its channel.
-    do {
+    while (left > 0 && !this.#closed) {
       const channels = [...this.#grown].slice(0, channelsAtOnce);
       for (const channel of channels) this.#grown.delete(channel);
       left -= channels.length;
-      const sql = `select ${this.#settings.schema}.trim_1($1, $2)`;
-      const [row] = await session.questions.query(sql, [channels, rowsAtOnce]);
-      full = Number(row?.[0] ?? 0) >= rowsAtOnce;
-      // Not all of it yet: they are looked at again.
-      if (full) for (const channel of channels) this.#grown.add(channel);
-    } while ((left > 0 || full) && !this.#closed);
+      const all = await this.#delete(session, channels);
+      if (all) continue;
+      // They are looked at again.
+      for (const channel of channels) this.#grown.add(channel);
+      left += channels.length;
+    }
+  }
+
+  /** What is over its time, whatever its channel. */
+  async #expire(session: Session): Promise<void> {
+    while (!(await this.#delete(session, [])) && !this.#closed);
+  }
+
+  /** One statement, and then a rest that leaves the server to others. @returns whether that was all. */
+  async #delete(session: Session, channels: readonly string[]): Promise<boolean> {
+    const begun = performance.now();
+    const [row] = await session.questions.query(`select ${this.#settings.schema}.trim_2($1, $2)`, [
+      channels,
+      rowsAtOnce,
+    ]);
+    const took = performance.now() - begun;
+    if (!this.#closed) await new Promise((resolve) => setTimeout(resolve, Math.min(2 * took, trimEvery)));
+    return Number(row?.[0] ?? 0) < rowsAtOnce;
   }
 
   /** Resolves when nothing is under way any more. */

@@ -9,9 +9,12 @@
  * | relay  | publications without history and control messages, for a minute; unlogged                  |
  * | outbox | publications of applications' own transactions, until they are moved to the log            |
  *
+ * A function's number is the version that it came with: instances of the version before go on with theirs during a deploy, and an older one that starts
+ * again undoes nothing. So what a version of the schema changes stays usable for the one before.
+ *
  * Channels are text in the C collation: compared by bytes, in one order for all, which is the order in which rows are locked.
  */
-const version = 1;
+export const version = 2;
 
 /** What `migrate: true` runs, for a DBA to run instead. Safe to run again. @param schema as in the options; default `zuruf`. */
 export function schemaSql(schema = "zuruf"): string {
@@ -192,9 +195,9 @@ begin
   return v_batch;
 end $$;
 
--- Moves committed rows of the outbox to the log, in the order of their ids: at most p_limit, and no more once there are 4 MiB.
+-- Moves committed rows of the outbox to the log, in the order of their ids: at most p_limit, and no more once there is 1 MiB.
 -- Answers how many, and 'head=channel' for each channel. One mover at a time; nobody waits.
-create or replace function ${schema}.move_outbox_1(p_limit int, p_epoch text, p_key_window bigint) returns text language plpgsql as $$
+create or replace function ${schema}.move_outbox_2(p_limit int, p_epoch text, p_key_window bigint) returns text language plpgsql as $$
 declare
   v_moved ${schema}.outbox[];
   r record;
@@ -206,7 +209,7 @@ begin
       select id from ${schema}.outbox where id in (
         select id from (
           select id, sum(octet_length(data)) over (order by id) - octet_length(data) as before from ${schema}.outbox order by id limit p_limit
-        ) o where before < 4194304
+        ) o where before < 1048576
       ) for update skip locked
     ) returning *
   )
@@ -237,28 +240,43 @@ begin
   return cardinality(v_moved) || coalesce(v_hints, '');
 end $$;
 
--- Deletes what retention does not keep, at most p_limit rows of each table; returns how many went. p_channels: those that have grown.
-create or replace function ${schema}.trim_1(p_channels text[], p_limit int) returns int language plpgsql as $$
+-- Deletes what retention does not keep of channels that have grown; without any, what is over its time, at most p_limit rows of each table.
+-- Returns how many went. What a crash brings back goes again, so nobody waits for the disk.
+-- Without statistics a third of a table looks as if it were over its time, and reading all of it better than its index.
+create or replace function ${schema}.trim_2(p_channels text[], p_limit int) returns int language plpgsql set enable_seqscan = off as $$
 declare
+  h record;
+  l record;
+  v_last bigint;
   v_all int := 0;
   v_count int;
 begin
-  delete from ${schema}.log l using (
-    select x.head, x.first from ${schema}.head h join ${schema}.log x on x.head = h.id
-    where h.channel = any(p_channels)
-      and (x.first + x.count - 1 <= h.head - h.size or (h.bytes > 0 and x.total < h.total and h.total - x.total >= h.bytes))
-    limit p_limit
-  ) d where l.head = d.head and l.first = d.first;
-  get diagnostics v_count = row_count;
-  v_all := v_all + v_count;
-  if pg_try_advisory_xact_lock(hashtext('${schema}.trim')) then
-    delete from ${schema}.log where (head, first) in (select head, first from ${schema}.log where expires < now() limit p_limit);
+  perform set_config('synchronous_commit', 'off', true);
+  for h in select id, head, size, bytes, total from ${schema}.head where channel = any(p_channels) order by channel loop
+    exit when v_all >= p_limit;
+    v_last := null;
+    -- From the oldest on to the first that stays: what is kept is not looked at.
+    for l in select first, count, total from ${schema}.log where head = h.id order by first limit p_limit - v_all loop
+      exit when l.first + l.count - 1 > h.head - h.size and (h.bytes = 0 or l.total >= h.total or h.total - l.total < h.bytes);
+      v_last := l.first;
+    end loop;
+    if v_last is not null then
+      delete from ${schema}.log where head = h.id and first <= v_last;
+      get diagnostics v_count = row_count;
+      v_all := v_all + v_count;
+    end if;
+  end loop;
+  if cardinality(p_channels) = 0 and pg_try_advisory_xact_lock(hashtext('${schema}.trim')) then
+    delete from ${schema}.log where (head, first) in (select head, first from ${schema}.log where expires < now() order by expires limit p_limit);
     get diagnostics v_count = row_count;
     v_all := v_all + v_count;
-    delete from ${schema}.key where (channel, key) in (select channel, key from ${schema}.key where expires < now() limit p_limit);
+    delete from ${schema}.key where (channel, key) in (select channel, key from ${schema}.key where expires < now() order by expires limit p_limit);
     get diagnostics v_count = row_count;
     v_all := v_all + v_count;
-    delete from ${schema}.relay where (batch, n) in (select batch, n from ${schema}.relay where at < now() - interval '1 minute' limit p_limit);
+    -- Batches are in the order of time, or nearly.
+    delete from ${schema}.relay where (batch, n) in (
+      select batch, n from (select batch, n, at from ${schema}.relay order by batch, n limit p_limit) oldest where at < now() - interval '1 minute'
+    );
     get diagnostics v_count = row_count;
     v_all := v_all + v_count;
     delete from ${schema}.head where channel in (select channel from ${schema}.head where expires < now() limit p_limit for update skip locked);

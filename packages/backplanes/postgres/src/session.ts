@@ -4,7 +4,7 @@ import { Canary } from "@zuruf/hub/store";
 import { Connection, type Driver } from "./connection.ts";
 import { explain, messageOf } from "./failures.ts";
 import type { Settings } from "./options.ts";
-import { schemaSql } from "./schema.ts";
+import { schemaSql, version } from "./schema.ts";
 
 /** Milliseconds for a connection to be made; all of them have twice as long. */
 const connectWithin = 3000;
@@ -163,17 +163,17 @@ export function listenersOf(settings: Settings): string {
 async function prepare(connection: Connection, settings: Settings): Promise<void> {
   const sql = `select current_setting('server_version_num'), pg_is_in_recovery()::text, to_regclass('${settings.schema}.version')::text`;
   const [row] = await connection.query(sql);
-  const [version = "", standby, present] = row ?? [];
-  if (Number(version) < 130_000)
+  const [server = "", standby, present] = row ?? [];
+  if (Number(server) < 130_000)
     throw new BackplaneError(
       "unusable",
-      `PostgreSQL ${Math.floor(Number(version) / 10_000)} is too old: Zuruf needs 13 or newer`,
+      `PostgreSQL ${Math.floor(Number(server) / 10_000)} is too old: Zuruf needs 13 or newer`,
     );
   if (standby === "true")
     throw new BackplaneError("unavailable", `PostgreSQL at ${settings.where} is a standby: name its primary`);
   const known =
     present === null ? [] : await connection.query(`select max(version)::text from ${settings.schema}.version`);
-  if (known[0]?.[0] === "1") return;
+  if (Number(known[0]?.[0] ?? 0) >= version) return;
   if (!settings.migrate) {
     const message = `PostgreSQL at ${settings.where} has no schema ${settings.schema} of this version: run what schemaSql() of @zuruf/postgres returns`;
     throw new BackplaneError("unusable", message);

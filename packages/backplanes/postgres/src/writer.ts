@@ -1,33 +1,18 @@
 import { randomBytes } from "node:crypto";
-import { BackplaneError, type Item, type Line, type Position, type PublishOptions, type Retention } from "@zuruf/hub";
+import type { Item, Position, PublishOptions } from "@zuruf/hub";
 import { epochAt, isEpoch, readChain, readOffset, type Deadlines } from "@zuruf/hub/store";
 import { lengthOf, writeBlock } from "./block.ts";
 import { isCollision, isUndone, isValueAtFault, messageOf } from "./failures.ts";
 import type { Settings } from "./options.ts";
+import { paceFrom } from "./pace.ts";
 import type { Session } from "./session.ts";
+import { Waiting, type Waited } from "./waiting.ts";
 
-/** Bounds of one transaction: longer ones make others wait. */
-const most = { publications: 2000, bytes: 4 * 1024 * 1024 };
+/** Bounds of one transaction, and so of a block: longer ones make others wait, and who wants a part of a block reads all of it. */
+const most = { publications: 2000, bytes: 1024 * 1024 };
 /** Bytes that may wait for PostgreSQL; beyond, publications are refused at once. */
 const mostBytesWaiting = 64 * 1024 * 1024;
 const mostAttempts = 5;
-
-interface Waiting {
-  readonly channel: string;
-  readonly data: Uint8Array;
-  /** Undefined: announce only. */
-  readonly retention: Retention | undefined;
-  readonly key: string | null;
-  /** Of all that take part in it: none of these may go on when it fails. */
-  readonly lines: Line[];
-  sent: boolean;
-  over: boolean;
-  readonly resolve: (position: Position | undefined) => void;
-  readonly reject: (error: Error) => void;
-}
-
-/** What became of one attempt: those that are stored, and where. */
-type Settled = ReadonlyMap<Waiting, Position | undefined>;
 
 /** What the writer tells of what is stored. */
 export interface WriterEvents {
@@ -39,9 +24,10 @@ export interface WriterEvents {
 
 /**
  * Collects what is published while a transaction is on its way, and sends it all in the next one: one round trip and one commit for many.
- * One transaction at a time keeps the call order of each publisher.
+ * One transaction at a time keeps the call order of each publisher. After a transaction for one publication alone the next begins at once, so that
+ * whoever waits for each answer is not held up; after others at the pace of `paceFrom`.
  */
-export class Writer {
+export class Writer implements Waited {
   readonly #settings: Settings;
   readonly #deadlines: Deadlines;
   readonly #session: () => Session | undefined;
@@ -49,8 +35,8 @@ export class Writer {
   #queue: Waiting[] = [];
   #bytes = 0;
   #running = false;
-  /** Publications with a key that are not settled yet: a repeat takes part in the first one's. */
-  readonly #byKey = new Map<string, { readonly settled: Promise<Position | undefined>; readonly lines: Line[] }>();
+  /** Publications with a key that are not over yet: a repeat takes part in the first one's. */
+  readonly #byKey = new Map<string, Waiting>();
 
   constructor(settings: Settings, deadlines: Deadlines, session: () => Session | undefined, events: WriterEvents) {
     this.#settings = settings;
@@ -59,62 +45,51 @@ export class Writer {
     this.#events = events;
   }
 
-  publish(channel: string, data: Uint8Array, options: PublishOptions): Promise<Position | undefined> {
-    const { key, line } = options;
-    const lines = line === undefined ? [] : [line];
-    if (key === undefined) return this.#enqueue(channel, data, options, lines);
-    const name = `${channel} ${key}`;
-    const pending = this.#byKey.get(name);
-    if (pending !== undefined) {
-      pending.lines.push(...lines);
-      return pending.settled;
-    }
-    const settled = this.#enqueue(channel, data, options, lines).finally(() => this.#byKey.delete(name));
-    this.#byKey.set(name, { settled, lines });
-    return settled;
+  get deadline(): number {
+    return this.#deadlines.ms;
   }
 
-  #enqueue(
-    channel: string,
-    data: Uint8Array,
-    { retention, key }: PublishOptions,
-    lines: Line[],
-  ): Promise<Position | undefined> {
-    if (this.#bytes + data.byteLength > mostBytesWaiting)
-      return Promise.reject(
-        failure(lines, "notStored", "too many publications wait for PostgreSQL: publish slower, or later"),
-      );
-    if (this.#session()?.live !== true)
-      return Promise.reject(failure(lines, "notStored", `PostgreSQL at ${this.#settings.where} cannot be reached now`));
+  publish(channel: string, data: Uint8Array, options: PublishOptions): Promise<Position | undefined> {
+    const { key, line } = options;
+    const first = key === undefined ? undefined : this.#byKey.get(nameOf(channel, key));
+    if (first !== undefined) {
+      first.join(line);
+      return first.settled;
+    }
+    const waiting = new Waiting(this, channel, data, options);
     this.#bytes += data.byteLength;
-    let waiting: Waiting | undefined;
-    const settled = new Promise<Position | undefined>((resolve, reject) => {
-      waiting = { channel, data, retention, key: key ?? null, lines, sent: false, over: false, resolve, reject };
-      this.#queue.push(waiting);
-      // What is published in the same turn goes together.
-      if (!this.#running) {
-        this.#running = true;
-        setImmediate(() => void this.#run());
-      }
-    });
-    return this.#deadlines
-      .limit(settled, () => {
-        if (waiting !== undefined) waiting.over = true;
-        const code = waiting?.sent === true ? "unknown" : "notStored";
-        return failure(lines, code, `PostgreSQL did not answer within ${this.#deadlines.ms} ms`);
-      })
-      .finally(() => {
-        this.#bytes -= data.byteLength;
-      });
+    if (key !== undefined) this.#byKey.set(nameOf(channel, key), waiting);
+    if (this.#bytes > mostBytesWaiting)
+      waiting.fail("notStored", "too many publications wait for PostgreSQL: publish slower, or later");
+    else if (this.#session()?.live !== true) waiting.fail("notStored", this.#unreachable());
+    else this.#enqueue(waiting);
+    return waiting.settled;
+  }
+
+  #enqueue(waiting: Waiting): void {
+    this.#deadlines.add(waiting);
+    this.#queue.push(waiting);
+    if (this.#running) return;
+    this.#running = true;
+    // What is published in the same turn goes together.
+    setImmediate(() => void this.#run());
+  }
+
+  over(waiting: Waiting): void {
+    this.#deadlines.delete(waiting);
+    this.#bytes -= waiting.data.byteLength;
+    if (waiting.key !== undefined) this.#byKey.delete(nameOf(waiting.channel, waiting.key));
   }
 
   async #run(): Promise<void> {
     while (this.#queue.length > 0) {
+      const begun = performance.now();
       const batch = this.#take();
       const stored = batch.filter((waiting) => waiting.retention !== undefined);
       const relayed = batch.filter((waiting) => waiting.retention === undefined);
       await this.#write(stored, (session, part) => this.#append(session, part));
       await this.#write(relayed, (session, part) => this.#relay(session, part));
+      if (batch.length > 1) await paceFrom(begun);
     }
     this.#running = false;
   }
@@ -130,24 +105,24 @@ export class Writer {
     return this.#queue.splice(0, count).filter((waiting) => !waiting.over);
   }
 
+  /** @param send stores these, and answers with those that must go again, without the others. */
   async #write(
     wanted: readonly Waiting[],
-    send: (session: Session, batch: readonly Waiting[]) => Promise<Settled>,
+    send: (session: Session, batch: readonly Waiting[]) => Promise<readonly Waiting[]>,
   ): Promise<void> {
-    const isBarred = ({ lines }: Waiting): boolean => lines.some(({ failed }) => failed);
-    let batch = wanted.filter((waiting) => !isBarred(waiting));
-    fail(wanted.filter(isBarred), "notStored", "an earlier publication failed");
+    let batch = wanted.filter((waiting) => {
+      if (waiting.barred) waiting.fail("notStored", "an earlier publication failed");
+      return !waiting.over;
+    });
     for (let attempt = 1; batch.length > 0; attempt++) {
       const session = this.#session();
       if (session?.live !== true) {
-        fail(batch, "notStored", `PostgreSQL at ${this.#settings.where} cannot be reached now`);
+        for (const waiting of batch) waiting.fail("notStored", this.#unreachable());
         return;
       }
       for (const waiting of batch) waiting.sent = true;
       try {
-        const settled = await send(session, batch);
-        for (const [waiting, position] of settled) waiting.resolve(position);
-        batch = batch.filter((waiting) => !settled.has(waiting));
+        batch = [...(await send(session, batch))];
       } catch (error) {
         if (isCollision(error) && attempt < mostAttempts) continue;
         if (isValueAtFault(error) && batch.length > 1) {
@@ -156,36 +131,35 @@ export class Writer {
           return;
         }
         const undone = isUndone(error);
-        fail(
-          batch,
-          undone ? "notStored" : "unknown",
-          `PostgreSQL ${undone ? "refused" : "went away"}: ${messageOf(error)}`,
-          error,
-        );
+        const message = `PostgreSQL ${undone ? "refused" : "went away"}: ${messageOf(error)}`;
+        for (const waiting of batch) waiting.fail(undone ? "notStored" : "unknown", message, error);
         return;
       }
     }
   }
 
+  #unreachable(): string {
+    return `PostgreSQL at ${this.#settings.where} cannot be reached now`;
+  }
+
   /** All of them, or only those that had been published before: then nothing was appended, and the others go again. */
-  async #append(session: Session, batch: readonly Waiting[]): Promise<Settled> {
+  async #append(session: Session, batch: readonly Waiting[]): Promise<readonly Waiting[]> {
     const channels = byChannel(batch);
     const [first = "", ...lines] = (await this.#ask(session, channels)).split("\n");
     if (first === "known") {
-      const keyed = channels.flatMap(([, all]) => all.filter(({ key }) => key !== null));
-      return new Map(readKnown(keyed, lines));
+      const keyed = channels.flatMap(([, all]) => all.filter(({ key }) => key !== undefined));
+      const known = new Map(readKnown(keyed, lines));
+      for (const [waiting, position] of known) waiting.store(position);
+      return batch.filter((waiting) => !known.has(waiting));
     }
-    const settled = new Map<Waiting, Position>();
     for (const [i, line] of [first, ...lines].entries()) {
       const [channel = "", appended = []] = channels[i] ?? [];
       const items = readAppended(appended, line);
-      for (const [nth, { epoch, offset }] of items.entries()) {
-        const waiting = appended[nth];
-        if (waiting !== undefined) settled.set(waiting, { epoch, offset });
-      }
       this.#events.appended(channel, items);
+      let nth = 0;
+      for (const { epoch, offset } of items) appended[nth++]?.store({ epoch, offset });
     }
-    return settled;
+    return [];
   }
 
   async #ask(session: Session, channels: readonly (readonly [string, readonly Waiting[]])[]): Promise<string> {
@@ -196,7 +170,7 @@ export class Writer {
     for (const [, all] of channels) end = writeBlock(blocks, end, all);
     const retentions = channels.map(([, all]) => all.at(-1)?.retention);
     const keyed = channels.flatMap(([, all], i) =>
-      all.flatMap(({ key }, nth) => (key === null ? [] : [{ owner: i + 1, nth, key }])),
+      all.flatMap(({ key }, nth) => (key === undefined ? [] : [{ owner: i + 1, nth, key }])),
     );
     const [row] = await session.writer.query(
       `select ${schema}.publish_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
@@ -218,7 +192,7 @@ export class Writer {
     return row?.[0] ?? "";
   }
 
-  async #relay(session: Session, batch: readonly Waiting[]): Promise<Settled> {
+  async #relay(session: Session, batch: readonly Waiting[]): Promise<readonly Waiting[]> {
     const [row] = await session.writer.query(`select ${this.#settings.schema}.relay_1($1, $2, $3)::text`, [
       batch.map(({ channel }) => channel),
       batch.map(({ data }) => data.byteLength),
@@ -226,27 +200,17 @@ export class Writer {
       Buffer.concat(batch.map(({ data }) => data)),
     ]);
     this.#events.relayed(row?.[0] ?? "", [...new Set(batch.map(({ channel }) => channel))]);
-    return new Map(batch.map((waiting) => [waiting, undefined]));
+    for (const waiting of batch) waiting.store(undefined);
+    return [];
   }
-}
-
-function fail(batch: readonly Waiting[], code: "notStored" | "unknown", message: string, cause?: unknown): void {
-  for (const { lines, reject } of batch) reject(failure(lines, code, message, cause));
-}
-
-/** Marks the lines before anybody hears of it. */
-function failure(
-  lines: readonly Line[],
-  code: "notStored" | "unknown",
-  message: string,
-  cause?: unknown,
-): BackplaneError {
-  for (const line of lines) line.failed = true;
-  return new BackplaneError(code, message, cause);
 }
 
 export function freshEpoch(): string {
   return randomBytes(9).toString("base64url");
+}
+
+function nameOf(channel: string, key: string): string {
+  return `${channel} ${key}`;
 }
 
 function byChannel(batch: readonly Waiting[]): [string, Waiting[]][] {

@@ -90,6 +90,42 @@ describe.skipIf(bin === undefined)("postgres, at the edges", () => {
     expect(rows[0]?.most).toBeLessThan(5 * 1024 * 1024);
   });
 
+  test("a schema of the version before is brought up to this one, with what it holds; one of a later version is left alone", async () => {
+    const options = { retention: { ...retention, size: 1 } };
+    const a = await join("grown");
+    const first = await a.backplane.publish("c", Buffer.from("one"), options);
+    await a.backplane.close();
+    await client.query(`drop function grown.trim_2; drop function grown.move_outbox_2;
+      delete from grown.version; insert into grown.version values (1)`);
+    await expect(join("grown", server.url, false)).rejects.toMatchObject({ code: "unusable" });
+    const b = await join("grown");
+    expect(await b.backplane.publish("c", Buffer.from("two"), options)).toEqual({ ...first, offset: 2 });
+    const rows = async (): Promise<number | null> => (await client.query("select from grown.log")).rowCount;
+    await expect.poll(rows, { timeout: 4000 }).toBe(1);
+    const versions = async (): Promise<number[]> =>
+      (await client.query<{ version: number }>("select version from grown.version order by 1")).rows.map(
+        ({ version }) => version,
+      );
+    expect(await versions()).toEqual([1, 2]);
+    await client.query("insert into grown.version values (1000)");
+    await join("grown", server.url, false);
+    expect(await versions()).toEqual([1, 2, 1000]);
+  });
+
+  test("retention by bytes: what is deleted is what a page leaves out", async () => {
+    const a = await join("weighed");
+    const options = { retention: { ...retention, size: 100, bytes: 25 } };
+    for (let i = 0; i < 5; i++) await a.backplane.publish("c", Buffer.alloc(10, `${i}`), options);
+    const firsts = async (): Promise<unknown[]> =>
+      (await client.query<{ first: string }>("select first from weighed.log order by 1")).rows.map(
+        ({ first }) => first,
+      );
+    // The third is needed for none of its bytes, but kept as long as a part of it was within the bound.
+    await expect.poll(firsts, { timeout: 4000 }).toEqual(["3", "4", "5"]);
+    const { items } = await a.backplane.history("c", { limit: 100 });
+    expect(items.map(({ offset }) => offset)).toEqual([4, 5]);
+  });
+
   test("a user with just the rights that docs/backplanes.md lists, in a schema that a DBA made", async () => {
     const url = server.url.replace("zuruf@", "app@");
     await client.query(schemaSql("made"));

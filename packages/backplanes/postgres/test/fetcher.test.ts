@@ -26,12 +26,12 @@ function fetching(answer: (sql: string, values: readonly unknown[]) => Row[] | P
   return { fetcher, sink, asked: () => asked };
 }
 const isPoll = (sql: string): boolean => sql.includes("known");
-const block = (first: number, text: string): Row => [
-  "1",
-  "epoch:0",
-  `${first}`,
-  `\\x${Buffer.concat([Buffer.from([0, 0, 0, text.length]), Buffer.from(text)]).toString("hex")}`,
-];
+/** A block of one publication. @param n the channel's number in the question, from 1. */
+const block = (first: number, text: string, n = 1): Row => {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(text.length);
+  return [`${n}`, "epoch:0", `${first}`, `\\x${Buffer.concat([length, Buffer.from(text)]).toString("hex")}`];
+};
 const turns = async (): Promise<void> => {
   for (let i = 0; i < 50; i++) await turn();
 };
@@ -74,4 +74,19 @@ test("an answer to the subscription before says nothing to the next one", async 
   fetcher.hint("log b 2=c");
   await turns();
   expect(sink.items).toEqual([]);
+});
+
+test("a channel that had no room in an answer is asked for again", async () => {
+  const large = "x".repeat(4 * 1024 * 1024);
+  const { fetcher, sink, asked } = fetching((_sql, values) => {
+    const [channels, afters] = values as [string[], number[]];
+    if (channels.length === 2) return [block(1, large, channels.indexOf("c") + 1)];
+    return channels[0] === "d" && afters[0] === 0 ? [block(1, "y")] : [];
+  });
+  fetcher.add("d");
+  fetcher.begin("d", 0);
+  fetcher.hint("log b 1=c 1=d");
+  await expect.poll(() => sink.texts("d")).toEqual(["y"]);
+  expect(sink.texts("c")).toEqual([large]);
+  expect(asked()).toBe(2);
 });
