@@ -19,12 +19,15 @@ export class MemoryBroker {
   readonly #keys: MemoryKeys;
   readonly #clock: Clock;
   readonly #epoch: () => string;
+  /** The epoch of logs that nothing was written to: one that is forgotten comes back as it was. Another once a log is forgotten that had entries. */
+  #fresh: string;
 
   /** `keyBytes`: what the idempotency keys of all channels may take; 64 MiB unless told, and > 0. Beyond it the oldest are forgotten before their 5 minutes. */
   constructor(options: { readonly clock?: Clock; readonly epoch?: () => string; readonly keyBytes?: number } = {}) {
     this.#keys = new MemoryKeys(options.keyBytes);
     this.#clock = options.clock ?? systemClock;
     this.#epoch = options.epoch ?? (() => crypto.randomUUID());
+    this.#fresh = this.#epoch();
   }
 
   get clock(): Clock {
@@ -34,7 +37,7 @@ export class MemoryBroker {
   log(channel: string, now: number = this.#clock.now()): MemoryLog {
     let log = this.#logs.get(channel);
     if (log === undefined) {
-      log = new MemoryLog(this.#epoch(), now, this.#keys);
+      log = new MemoryLog(this.#fresh, now, this.#keys);
       this.#logs.set(channel, log);
     }
     log.touch(now);
@@ -45,7 +48,10 @@ export class MemoryBroker {
   sweep(): void {
     const now = this.#clock.now();
     for (const [channel, log] of this.#logs) {
-      if (log.expire(now)) this.#logs.delete(channel);
+      if (!log.expire(now)) continue;
+      this.#logs.delete(channel);
+      // Its offsets will be given out again.
+      if (log.head.offset > 0) this.#fresh = this.#epoch();
     }
   }
 }

@@ -4,7 +4,7 @@ import { type ChannelKeys, MemoryKeys } from "./memory-keys.ts";
 /** Head and epoch outlive the entries by this factor, and at least by a week. */
 const headFactor = 10;
 const week = 7 * 86_400_000;
-const emptyFor = 3_600_000;
+const emptyFor = 60_000;
 
 interface Entry extends Item {
   readonly time: number;
@@ -101,7 +101,7 @@ export class MemoryLog {
   expire(now: number): boolean {
     while (this.#count > 0 && this.#at(this.#oldest).time <= now - this.#ttl) this.#drop();
     this.#allKeys.expire(now);
-    // A log that was asked for and never written to holds nothing to remember.
+    // A log that was asked for and never written to holds nothing to remember, and anybody may ask for any number of them.
     const keep = this.#offset === 0 ? emptyFor : Math.max(week, headFactor * this.#ttl);
     return now - this.#touched > keep && this.#count === 0;
   }

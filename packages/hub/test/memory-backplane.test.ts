@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { MemoryBroker, memoryBackplane, MemoryLog } from "../src/index.ts";
 import { backplaneContract } from "../src/testing/index.ts";
+import { TestClock } from "./harness.ts";
 
 const broker = new MemoryBroker();
 backplaneContract({
@@ -30,6 +31,24 @@ describe("the memory log", () => {
     expect(page("e2", 2)).toEqual([3, 4]);
     expect(page("e2", 5)).toBe("rollback");
     expect(page("e3", 1)).toBe("epoch");
+  });
+
+  test("a log that nothing was written to is soon forgotten, and its position holds; one that had entries comes back as another", async () => {
+    const clock = new TestClock();
+    const logs = new MemoryBroker({ clock });
+    const empty = logs.log("empty").head;
+    const { position } = logs.log("full").append(data, keep, undefined, clock.now());
+    const before = logs.log("empty");
+    await clock.advance(61_000);
+    logs.sweep();
+    expect(logs.log("empty")).not.toBe(before);
+    expect(logs.log("empty").head).toEqual(empty);
+    await clock.advance(8 * 86_400_000);
+    logs.sweep();
+    const again = logs.log("full");
+    again.append(data, keep, undefined, clock.now());
+    again.append(data, keep, undefined, clock.now());
+    expect(again.page({ after: position, limit: 10 }, clock.now())).toMatchObject({ complete: false, reason: "epoch" });
   });
 
   test("keeps its window through many publications, and its head through expiry", () => {
