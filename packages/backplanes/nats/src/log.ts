@@ -5,6 +5,7 @@ import {
   firstOffset,
   idAfter,
   itemsOf,
+  mostVain,
   nothing,
   readEntry,
   seqOf,
@@ -83,11 +84,11 @@ export class Log {
 
   async #head(channel: string): Promise<Head> {
     const subject = this.#subjects.log(channel);
-    for (;;) {
+    for (let tries = 0; ; tries++) {
       const last = await this.#jetstream.last(subject);
       const entry = last === undefined ? undefined : readEntry(last);
       if (entry !== undefined && !this.#isOld(entry)) return { entry, position: this.#positionOf(entry) };
-      const marked = await this.mark(channel, entry);
+      const marked = await this.mark(channel, entry, tries >= mostVain);
       if (marked !== undefined) return { entry: marked, position: this.#positionOf(marked) };
       // Somebody published, or marked it, in between.
     }
@@ -105,15 +106,22 @@ export class Log {
     return { epoch: head === 0 ? this.#epochs.of(seq) : this.#epochs.at(head), offset: head };
   }
 
-  /** Appends the marker that stands for the end of the log after this last message (absent: there is none), and removes what is before it. Undefined: there is a newer one. */
-  async mark(channel: string, last?: { readonly seq: number; readonly after: Extent }): Promise<Entry | undefined> {
+  /**
+   * Appends the marker that stands for the end of the log after this last message (absent: there is none), and removes what is before it. Undefined: there is a newer one.
+   * @param inVain there was said to be a newer one, and there is none.
+   */
+  async mark(
+    channel: string,
+    last?: { readonly seq: number; readonly after: Extent },
+    inVain: boolean = false,
+  ): Promise<Entry | undefined> {
     const subject = this.#subjects.log(channel);
     const extent = last?.after ?? nothing;
     try {
       const data = new Uint8Array(0);
       const headers = writeMarker(extent);
       const expected = last?.seq ?? 0;
-      const id = idAfter(subject, expected);
+      const id = inVain ? undefined : idAfter(subject, expected);
       const seq = await this.#jetstream.append(subject, data, { headers, expected, id });
       if (last !== undefined) await this.#jetstream.purge(subject, { seq });
       const get = (name: string): string => headers[name] ?? "";
@@ -128,10 +136,11 @@ export class Log {
   async trim(channel: string, { messages }: Extent): Promise<void> {
     const subject = this.#subjects.log(channel);
     const last = await this.#jetstream.last(subject);
-    if (last === undefined) return;
+    const now = last === undefined ? 0 : readEntry(last).after.messages;
+    // Somebody emptied it.
+    if (now < messages) return;
     // By number: where JetStream is told a sequence, it looks through all that it has of the stream.
-    const keep = readEntry(last).after.messages - messages + 1 + meanwhile;
-    await this.#jetstream.purge(subject, { keep });
+    await this.#jetstream.purge(subject, { keep: now - messages + 1 + meanwhile });
   }
 
   history(

@@ -67,7 +67,8 @@ export class Trimmer {
   appended(channel: string, { seq, extent }: Appended, retention: Retention, time: number = performance.now()): void {
     const last = { seq, extent, time };
     const grown = this.#grown.get(channel);
-    if (grown === undefined) {
+    // Or somebody emptied it.
+    if (grown === undefined || grown.last.extent.messages > extent.messages) {
       this.#grown.set(channel, { retention, marks: [last], last, trimmed: time });
       return;
     }

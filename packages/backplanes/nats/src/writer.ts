@@ -2,7 +2,17 @@ import { hash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { BackplaneError, type Position, type Retention } from "@zuruf/hub";
 import type { Gathered } from "@zuruf/hub/store";
-import { firstOffset, idAfter, longest, nothing, readEntry, writeBlock, type Entry, type Extent } from "./entry.ts";
+import {
+  firstOffset,
+  idAfter,
+  longest,
+  mostVain,
+  nothing,
+  readEntry,
+  writeBlock,
+  type Entry,
+  type Extent,
+} from "./entry.ts";
 import type { Epochs } from "./epochs.ts";
 import { behind, JetStreamError, keyWindow, type JetStream } from "./jetstream.ts";
 import { RecentKeys } from "./recent-keys.ts";
@@ -14,7 +24,6 @@ const headFactor = 10;
 const lookEvery = 60_000;
 /** Milliseconds at most before an append is tried again that lost against one that cannot be read yet. */
 const pause = 5;
-const mostVain = 3;
 /** Headers asked for at once. */
 const batchOfHeaders = 2048;
 /** Milliseconds by which clocks may differ while keys are read. */
@@ -128,7 +137,6 @@ export class Writer {
     const headers = writeBlock(extent, retention, lengths, keys);
     try {
       const subject = this.#subjects.log(channel);
-      // What followed may have been removed: then its id means nothing.
       const id = tail.vain < mostVain ? idAfter(subject, last) : undefined;
       const seq = await this.#jetstream.append(subject, data, { headers, expected: last, id, within });
       const get = (name: string): string => headers[name] ?? "";

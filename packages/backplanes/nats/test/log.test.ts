@@ -128,15 +128,19 @@ describe.skipIf(program === undefined)("logs in JetStream", () => {
 
   test("a log that an operator has emptied goes on", async () => {
     const [a, b] = [await join("a"), await join("b")];
+    const empty = async (): Promise<void> => {
+      const filter = new Subjects("log").log("emptied");
+      await connection.request("$JS.API.STREAM.PURGE.log", JSON.stringify({ filter }));
+    };
     const before = await a.publish("emptied", "1", "1");
-    await connection.request(
-      "$JS.API.STREAM.PURGE.log",
-      JSON.stringify({ filter: new Subjects("log").log("emptied") }),
-    );
+    await empty();
     const after = await a.publish("emptied", "2", "2");
     expect(await b.publish("emptied", "3", "3")).toMatchObject({ epoch: before?.epoch });
     expect(await b.after("emptied", after?.epoch ?? "", after?.offset ?? 0)).toEqual(["3"]);
     expect(await b.after("emptied", before?.epoch ?? "", before?.offset ?? 0)).toBe("retention");
+    await empty();
+    expect((await b.backplane.heads(["emptied"])).get("emptied")?.offset).toBe(0);
+    expect(await b.after("emptied", after?.epoch ?? "", after?.offset ?? 0)).toBe("retention");
   });
 
   test("a chain of epochs that is gone is begun again as it was", async () => {

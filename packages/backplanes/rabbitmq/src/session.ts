@@ -32,7 +32,7 @@ export interface SessionEvents {
 
 /**
  * Two connections (RabbitMQ holds back a connection that publishes too fast, and what it consumes would wait with it) and the topology:
- * a topic exchange that goes with its last queue, and one exclusive queue of this instance. From connecting to the first failure.
+ * a direct exchange that goes with its last queue, and one exclusive queue of this instance. From connecting to the first failure.
  */
 export class Session {
   readonly #settings: Settings;
@@ -86,7 +86,7 @@ export class Session {
       const publisher = await openChannel("publisher");
       const consumer = await openChannel("consumer");
       await publisher.confirmSelect();
-      await consumer.exchangeDeclare({ exchange: settings.exchange, type: "topic", durable: false, autoDelete: true });
+      await consumer.exchangeDeclare({ exchange: settings.exchange, type: "direct", durable: false, autoDelete: true });
       const queue = `${settings.exchange}.${instance}.${randomBytes(6).toString("hex")}`;
       await consumer.queueDeclare({ queue, exclusive: true, arguments: { "x-max-length-bytes": settings.queueBytes } });
       session = new Session(settings, connections, publisher, consumer, queue, events);

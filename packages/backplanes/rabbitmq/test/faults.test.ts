@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { createServer, type AddressInfo } from "node:net";
 import { memoryBackplane, MemoryBroker } from "@zuruf/hub";
 import { compose } from "@zuruf/compose";
+import { Connection } from "rabbitmq-client";
 import { describe, expect, test } from "vitest";
 import { Member } from "../../../../test/brokers/member.ts";
 import { Proxy } from "../../../../test/brokers/proxy.ts";
@@ -95,6 +96,30 @@ describe.skipIf(url === undefined).concurrent("rabbitmq", () => {
     const sharing = all.filter((channel) => channel !== wanted && partitionOf(channel, 64) === partitionOf(wanted, 64));
     expect(b.surplus).toBe(sharing.length);
     await b.close();
+  });
+
+  test("what is published together to a partition is one message, confirmed once; every channel gets its own, in order", async ({
+    onTestFinished: ends,
+  }) => {
+    const exchange = fresh();
+    const [a, b] = [
+      await join(url ?? "", "a", ends, { exchange, partitions: 1 }),
+      await join(url ?? "", "b", ends, { exchange, partitions: 1 }),
+    ];
+    await b.backplane.subscribe(["c", "d"]);
+    const connection = new Connection(url ?? "");
+    ends(() => connection.close());
+    const channel = await connection.acquire();
+    const { queue } = await channel.queueDeclare({ exclusive: true });
+    await channel.queueBind({ queue, exchange, routingKey: "p.0" });
+    const texts = Array.from({ length: 200 }, (_, i) => `${i}`);
+    await Promise.all(texts.flatMap((text) => [announce(a, "c", text), announce(a, "d", text)]));
+    await b.until("delivery", () => b.items.length === 400);
+    expect([b.texts("c"), b.texts("d")]).toEqual([texts, texts]);
+    const { messageCount } = await channel.queueDeclare({ queue, passive: true });
+    // 256 go together at most.
+    expect(messageCount).toBe(2);
+    await channel.close();
   });
 
   test("without a store there is no history, and that is said", async ({ onTestFinished: ends }) => {
