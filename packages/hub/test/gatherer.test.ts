@@ -80,6 +80,18 @@ describe("what is published to a channel", () => {
     expect(world.settled).toEqual(["a notStored", "b notStored"]);
   });
 
+  test("what keeps no history is gathered, too, apart from what does", async () => {
+    const world = new World();
+    for (const text of ["a", "b"]) world.publish("x", text, {});
+    world.publish("x", "c");
+    world.publish("x", "d", {});
+    for (let i = 0; i < 3; i++) {
+      await world.settle();
+      world.calls[i]?.resolve();
+    }
+    expect(world.calls.map(({ batch }) => batch)).toEqual([["a", "b"], ["c"], ["d"]]);
+  });
+
   test("a batch ends before a repeated key, another retention, and beyond its bounds", async () => {
     const world = new World();
     world.publish("x", "a", { retention, key: "k" });
@@ -103,18 +115,20 @@ describe("what is published to a channel", () => {
     ]);
   });
 
-  test("waiting counts: a call has the time that is left, and what has none left is not sent", async () => {
+  test("waiting counts: a call has the time that is left, and what has none left, or less than a tenth, is not sent", async () => {
     const world = new World();
     world.publish("x", "a");
     await world.settle();
     world.now += 1000;
     world.publish("x", "b");
-    world.now += 2000;
+    world.now += 700;
+    world.publish("x", "nearly");
+    world.now += 1300;
     world.publish("x", "c");
     world.now += 3500;
     world.calls[0]?.reject(new BackplaneError("unknown", "too late"));
     await world.settle();
-    expect(world.settled).toEqual(["a unknown", "b notStored"]);
+    expect(world.settled).toEqual(["a unknown", "b notStored", "nearly notStored"]);
     expect(world.calls.map(({ batch, within }) => [batch, within])).toEqual([
       [["a"], 5000],
       [["c"], 1500],
