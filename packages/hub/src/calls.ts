@@ -120,12 +120,19 @@ export async function callClient(
   );
   const reply = replies.get(owner);
   if (reply === undefined) throw new ZurufError("timeout", `the client did not answer ${method} in time`);
-  const { error, none } = reply.value as { error?: WireError; none?: boolean };
+  const { error, none } = (reply.value ?? {}) as { error?: unknown; none?: unknown };
   if (none === true) throw new ZurufError("notFound", `no client ${client} is connected`);
-  const result = payloadFromBytes(reply.data);
-  if (error !== undefined) return resultOf({ error });
+  if (isWireError(error)) return resultOf({ error });
+  const result = error === undefined ? payloadFromBytes(reply.data) : undefined;
   if (result === undefined) throw new ZurufError("internal", "another instance answered with what is no result");
   return resultOf({ payload: result });
+}
+
+function isWireError(value: unknown): value is WireError {
+  if (!Array.isArray(value)) return false;
+  const [code, message, retryable, retryAfter] = value as readonly unknown[];
+  const texts = typeof code === "string" && typeof message === "string";
+  return texts && typeof retryable === "boolean" && typeof retryAfter === "number";
 }
 
 function resultOf({ payload, error }: CallAnswer): unknown {

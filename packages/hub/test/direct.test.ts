@@ -1,6 +1,7 @@
 import { ZurufError, type Packet, type PacketOf } from "@zuruf/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Hub } from "../src/index.ts";
+import { decodeControl, encodeControl } from "../src/control-message.ts";
+import { memoryBackplane, type Hub } from "../src/index.ts";
 import { json, settle, TestClient, World } from "./harness.ts";
 
 let world: World;
@@ -173,6 +174,35 @@ describe("calls", () => {
     await settle();
     await world.clock.advance(200);
     expect(await late).toMatchObject({ code: "timeout" });
+  });
+
+  test("of the server, to an instance that answers with anything else", async () => {
+    const answers: unknown[] = [null, 5, {}, { error: null }, { error: 5 }, { error: ["busy", "", true] }];
+    for (const value of answers) {
+      const stranger = memoryBackplane(world.broker);
+      await stranger.start("stranger", {
+        publication: () => undefined,
+        control: (from, bytes) => {
+          const message = decodeControl(bytes)?.message;
+          if (message?.type !== "ask") return;
+          const reply = { type: "reply", id: message.id, value: message.kind === "where" || value } as const;
+          void stranger.control(encodeControl(reply), from);
+        },
+        up: () => undefined,
+        down: () => undefined,
+        suspect: () => undefined,
+      });
+      await stranger.control(encodeControl({ type: "beat", incarnation: "1" }));
+      await settle();
+      await expect(one.call("nobody", "echo", 1), JSON.stringify(value)).rejects.toMatchObject({ code: "internal" });
+      await stranger.control(encodeControl({ type: "bye" }));
+      await stranger.close();
+    }
+  });
+
+  test("and direct messages with what is no data are refused like any others", async () => {
+    await expect(one.call("nobody", "echo", 1n)).rejects.toMatchObject({ code: "badRequest" });
+    await expect(one.send("nobody", 1n)).rejects.toMatchObject({ code: "badRequest" });
   });
 });
 
