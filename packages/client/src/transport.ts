@@ -24,12 +24,12 @@ export type TransportFactory = (url: string, protocols: string[]) => Transport |
 /** In a page a relative address and `http:` are understood too: `/ws` is this page's own server. @throws {TypeError} where it is none. */
 export function webSocketUrl(url: string): string {
   const base = (globalThis as { location?: { href: string } }).location?.href;
-  let href = url;
+  let href = "";
   try {
     ({ href } = new URL(url, base));
   } catch {
     // Told below: outside a page, `/ws` is no address.
   }
-  if (!/^(http|ws)s?:/.test(href)) throw new TypeError(`not an address of a WebSocket server (ws://…): ${href}`);
+  if (!/^(http|ws)s?:/.test(href)) throw new TypeError(`not an address of a WebSocket server (ws://…): ${url}`);
   return href.replace(/^http/, "ws");
 }

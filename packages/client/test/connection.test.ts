@@ -53,7 +53,7 @@ describe("connecting", () => {
   });
 
   test("an address that is none is refused at once", () => {
-    for (const url of ["not an address", "/ws", "ftp://host/ws"])
+    for (const url of ["not an address", "/ws", "ftp://host/ws", "ws://", "http://host:port/ws"])
       expect(() => createClient(url)).toThrow(`not an address of a WebSocket server (ws://…): ${url}`);
     expect(() => createClient("ws://host/ws").channel("no spaces")).toThrow(/no channel name/);
   });
