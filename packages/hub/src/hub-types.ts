@@ -41,7 +41,8 @@ export interface PublicationRecord<Data = unknown> extends PublicationInfo {
   readonly data: Data;
 }
 export interface HistoryRecord<Data = unknown> {
-  readonly items: readonly PublicationRecord<Data>[];
+  /** In offset order. */
+  readonly publications: readonly PublicationRecord<Data>[];
   /** The channel's head. */
   readonly position: Position;
   readonly complete: boolean;

@@ -263,7 +263,7 @@ export class Hub<ChannelMap extends object = Record<string, unknown>, Methods ex
       readHistory(this.#core.backplane, channel, { ...range, limit: range.limit ?? 100 }),
     );
     return {
-      items: items.map(({ offset, info, payload }) => ({
+      publications: items.map(({ offset, info, payload }) => ({
         ...info,
         offset,
         data: payloadValue(payload) as DataOf<ChannelMap, Name>,
@@ -273,7 +273,7 @@ export class Hub<ChannelMap extends object = Record<string, unknown>, Methods ex
   }
 
   /** Sends a direct message from the server to a client id or `user:<id>`. `timeout`: ms, 5000 unless told. */
-  send(to: string, data: unknown, { timeout }: { readonly timeout?: number } = {}): Promise<Receipt> {
+  async send(to: string, data: unknown, { timeout }: { readonly timeout?: number } = {}): Promise<Receipt> {
     return this.#core.directs.send({}, to, toPayload(data), timeout);
   }
 
@@ -288,7 +288,7 @@ export class Hub<ChannelMap extends object = Record<string, unknown>, Methods ex
   }
 
   /** Calls a client with a JSON value or bytes (nothing: null), wherever it is connected, and gives its result. `timeout`: ms, 10000 unless told. @throws {ZurufError} the client's own, `notFound` or `timeout`. */
-  call(
+  async call(
     client: string,
     method: string,
     data: unknown = null,

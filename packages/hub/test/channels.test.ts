@@ -270,7 +270,7 @@ describe("recovery", () => {
       expect(await a.ask({ type: "history", channel: "log:x", limit })).toMatchObject({
         error: ["badRequest", expect.anything(), false, 0],
       });
-    expect((await hub.history("log:x", { limit: 2 })).items.map((item) => item.data)).toEqual([4, 5]);
+    expect((await hub.history("log:x", { limit: 2 })).publications.map(({ data }) => data)).toEqual([4, 5]);
   });
 
   test("latest with history starts with the newest, never with a backlog", async () => {

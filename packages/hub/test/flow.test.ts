@@ -425,7 +425,7 @@ describe("publisher order", () => {
     await next.shift()?.();
     client.cut();
     await next.shift()?.();
-    expect((await hub.history("log:x", { limit: 10 })).items.map(({ data }) => data)).toEqual([101]);
+    expect((await hub.history("log:x", { limit: 10 })).publications.map(({ data }) => data)).toEqual([101]);
   });
 
   test("what waits for a hook when the connection ends begins no new line", async () => {

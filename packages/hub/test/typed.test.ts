@@ -25,8 +25,8 @@ test("a channel map and a call map type publishing, history and handlers", async
   // @ts-expect-error -- no pattern has this name
   await hub.publish("nope", 5);
   const page = await hub.history("chat:lobby");
-  expectTypeOf(page.items[0]?.data).toEqualTypeOf<ChatMessage | undefined>();
-  expect(page.items.map((item) => item.data.text)).toEqual(["hi"]);
+  expectTypeOf(page.publications[0]?.data).toEqualTypeOf<ChatMessage | undefined>();
+  expect(page.publications.map(({ data }) => data.text)).toEqual(["hi"]);
   hub.handle("double", ({ data }) => {
     expectTypeOf(data).toEqualTypeOf<number>();
     return data * 2;

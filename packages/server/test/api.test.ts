@@ -45,18 +45,18 @@ describe("the HTTP API", () => {
     await ask("/publish", { channel: "room:a", data: null });
     expect((await ada.next(([word]) => word === "msg")).at(-1)).toEqual({ n: 1 });
     expect((await ada.next(([word]) => word === "msg")).at(-1)).toBeNull();
-    const [, { items, position }] = (await ask("/history?channel=room:a")) as [
+    const [, { publications, position }] = (await ask("/history?channel=room:a")) as [
       number,
-      { items: unknown[]; position: { epoch: string; offset: number } },
+      { publications: unknown[]; position: { epoch: string; offset: number } },
     ];
-    expect(items).toMatchObject([
+    expect(publications).toMatchObject([
       { offset: 1, data: { n: 1 } },
       { offset: 2, data: null },
     ]);
     expect(position.offset).toBe(2);
     expect(await ask(`/history?channel=room:a&epoch=${position.epoch}&after=1&limit=5`)).toMatchObject([
       200,
-      { items: [{ offset: 2 }], complete: true },
+      { publications: [{ offset: 2 }], complete: true },
     ]);
     expect(await ask("/presence?channel=room:a")).toMatchObject([
       200,

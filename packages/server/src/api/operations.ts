@@ -112,7 +112,7 @@ export const operations: readonly Operation[] = [
     "Publications of a channel with history: the newest, or those after or before an offset of an epoch.",
     historyQuery,
     z.object({
-      items: z.array(publication).readonly(),
+      publications: z.array(publication).readonly(),
       position,
       complete: z.boolean(),
       reason: z.string().optional(),
