@@ -78,7 +78,7 @@ export class Occupancy {
     room.witnesses.clear();
     const up = this.#upSince();
     const settled = [...this.#instances].filter(([{ alive }, born]) => alive && born <= now - SETTLED);
-    const last = instance.stopping && settled.length === 1;
+    const last = settled.every(([{ stopping }]) => stopping);
     if (up === undefined || up > now - KNOWN || last || !settled.some(([known]) => known === instance)) return;
     for (const { name, departures } of this.#rooms.visitors(channel)) {
       const { since = now, until, ...member } = this.#member(name);

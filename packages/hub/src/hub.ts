@@ -135,7 +135,6 @@ export class Hub<ChannelMap extends object = Record<string, unknown>, Methods ex
     for (const timer of this.#timers) this.#core.clock.clearTimeout(timer);
     this.#core.channels.close();
     await this.#core.presence.close();
-    await this.#core.control.bye();
     await this.#core.backplane.close();
   }
 

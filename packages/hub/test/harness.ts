@@ -175,6 +175,9 @@ export class World {
   }
 
   async close(): Promise<void> {
-    for (const hub of this.hubs) await hub.close();
+    const closed = Promise.all(this.hubs.map((hub) => hub.close()));
+    // For those who wait for one that is dead.
+    await this.clock.advance(1000);
+    await closed;
   }
 }

@@ -18,6 +18,10 @@ interface Instance {
   readonly hub: Hub;
   /** Types of control messages that do not reach it. */
   readonly misses: Set<ControlMessage["type"]>;
+  /** What others say reaches it after this many milliseconds. */
+  late(ms: number): void;
+  /** Stops within 500 ms. */
+  stop(): Promise<void>;
   /** Dies without a word. */
   die(): Promise<void>;
   down(): void;
@@ -28,40 +32,58 @@ interface Instance {
 async function instanceOf(name: string): Promise<Instance> {
   let dead = false;
   let cut = false;
+  let lag = 0;
   const misses = new Set<ControlMessage["type"]>();
   const heard = (message: Uint8Array): boolean => !misses.has(decodeControl(message)?.message.type ?? "beat");
   let sink: BackplaneSink | undefined;
-  const wrap = (backplane: Backplane): Backplane => ({
-    can: backplane.can,
-    start: (instance, given) => {
-      sink = given;
-      return backplane.start(instance, {
-        publication: (channel, item) => given.publication(channel, item),
-        control: (from, message) => void (!dead && !cut && heard(message) && given.control(from, message)),
-        up: () => given.up(),
-        down: (reason) => given.down(reason),
-        suspect: (channels) => given.suspect(channels),
-      });
-    },
-    subscribe: (channels) => backplane.subscribe(channels),
-    unsubscribe: (channels) => backplane.unsubscribe(channels),
-    publish: (...publication) => backplane.publish(...publication),
-    heads: (channels) => backplane.heads(channels),
-    history: (...range) => backplane.history(...range),
-    control: async (...message) => {
-      if (!dead && !cut) await backplane.control(...message);
-    },
-    close: () => backplane.close(),
-  });
+  let leave: () => Promise<void> = async () => undefined;
+  const wrap = (backplane: Backplane): Backplane => {
+    leave = () => backplane.close();
+    return {
+      can: backplane.can,
+      start: (instance, given) => {
+        sink = given;
+        return backplane.start(instance, {
+          publication: (channel, item) => given.publication(channel, item),
+          control: (from, message) => {
+            if (dead || cut || !heard(message)) return;
+            if (lag === 0) given.control(from, message);
+            else world.clock.setTimeout(() => given.control(from, message), lag);
+          },
+          up: () => given.up(),
+          down: (reason) => given.down(reason),
+          suspect: (channels) => given.suspect(channels),
+        });
+      },
+      subscribe: (channels) => backplane.subscribe(channels),
+      unsubscribe: (channels) => backplane.unsubscribe(channels),
+      publish: (...publication) => backplane.publish(...publication),
+      heads: (channels) => backplane.heads(channels),
+      history: (...range) => backplane.history(...range),
+      control: async (...message) => {
+        if (!dead && !cut) await backplane.control(...message);
+      },
+      close: () => backplane.close(),
+    };
+  };
   const hub = await world.hub({ instance: name, channels: { "room:*": { presence: true } }, wrap });
   hub.onOccupied((channel) => void (!dead && events.push(`${name}+${channel}`)));
   hub.onVacated((channel) => void (!dead && events.push(`${name}-${channel}`)));
   return {
     hub,
     misses,
+    late(ms) {
+      lag = ms;
+    },
+    async stop() {
+      const closed = hub.close();
+      await world.clock.advance(500);
+      await closed;
+    },
     async die() {
       dead = true;
-      await hub.close();
+      void hub.close();
+      await leave();
     },
     down() {
       cut = true;
@@ -167,7 +189,7 @@ describe("onVacated, when the last members die with their instance", () => {
     await enter(c, "room:1");
     await enter(c, "room:2");
     called();
-    await c.hub.close();
+    await c.stop();
     await world.clock.advance(3_000);
     await enter(b, "room:2");
     await world.clock.advance(4_000);
@@ -181,9 +203,9 @@ describe("onVacated is not called while somebody may be there:", () => {
     await settleDown();
     for (const instance of [b, c]) await enter(instance, "room:1");
     called();
-    await b.hub.close();
+    await b.stop();
     await world.clock.advance(3_000);
-    await c.hub.close();
+    await c.stop();
     await world.clock.advance(4_000);
     expect(called()).toEqual([]);
     await world.clock.advance(2_000);
@@ -265,7 +287,7 @@ describe("the last instance that stops", () => {
     await enter(b, "room:1");
     await enter(b, "room:2");
     called();
-    await b.hub.close();
+    await b.stop();
     let finish = (): void => undefined;
     const working = new Promise<void>((resolve) => (finish = resolve));
     a.hub.onVacated(async (channel) => {
@@ -279,6 +301,33 @@ describe("the last instance that stops", () => {
     finish();
     await closing;
     expect(called()).toEqual(["a-room:1", "a-room:2"]);
+  });
+
+  test("may be several that stop at the same moment: nothing is left unsaid, and nothing said later", async () => {
+    const [a, b] = [await instanceOf("a"), await instanceOf("b")];
+    await settleDown();
+    await enter(a, "room:1");
+    await enter(b, "room:2");
+    called();
+    for (const instance of [a, b]) instance.late(100);
+    await Promise.all([a.stop(), b.stop()]);
+    const vacated = called().map((event) => event.slice(1));
+    expect([...new Set(vacated)]).toEqual(["-room:1", "-room:2"]);
+    await settleDown();
+    expect(called()).toEqual([]);
+  });
+
+  test("is not one of those that stop while another goes on", async () => {
+    const [a, b, c] = [await instanceOf("a"), await instanceOf("b"), await instanceOf("c")];
+    await settleDown();
+    await enter(a, "room:1");
+    await enter(b, "room:2");
+    called();
+    await Promise.all([a.stop(), b.stop()]);
+    expect(called()).toEqual([]);
+    await world.clock.advance(5_000);
+    expect(called()).toEqual(["c-room:1", "c-room:2"]);
+    expect(c.hub.instances()).toEqual(["c"]);
   });
 });
 

@@ -5,6 +5,7 @@ import type { ChannelState, ControlMessage, Entry } from "../control-message.ts"
 import type { Core } from "../core.ts";
 import { beatEvery, lease } from "../peers.ts";
 import { digestOf, sameDigest } from "./digest.ts";
+import { Farewell } from "./farewell.ts";
 import { Occupancy } from "./occupancy.ts";
 import { inParts } from "./parts.ts";
 import { PresenceChannel } from "./presence-channel.ts";
@@ -46,6 +47,8 @@ export class Presence {
   readonly #occupancy: Occupancy;
   /** Instances that have not said since the line works again whether something was missed. */
   readonly #unheard = new Set<InstanceId>();
+  /** This instance stops. */
+  #farewell: Farewell | undefined;
   #up = false;
   #downSince = 0;
   #settled = 0;
@@ -125,6 +128,10 @@ export class Presence {
     const wanted = this.#wantedBy.get(peer) ?? new Set();
     this.#wantedBy.delete(peer);
     this.#unheard.delete(peer);
+    if (this.#farewell !== undefined) {
+      this.#farewell.joined(wanted);
+      return;
+    }
     const life = `\0${++this.#left}`;
     for (const channel of this.#channels.values()) {
       channel.versions.delete(peer);
@@ -140,7 +147,7 @@ export class Presence {
     this.#leaving.set(life, { timer, wanted });
   }
 
-  /** The hub stops: no timer of presence outlives it. The last instance says what it leaves empty, and waits for the application. */
+  /** The hub stops and says goodbye: no timer of presence outlives it. The last instance says what it leaves empty, and waits for the application. */
   async close(): Promise<void> {
     const left = new Set<string>();
     for (const { name, occupied, local } of this.#channels.values()) {
@@ -153,8 +160,9 @@ export class Presence {
     }
     this.#channels.clear();
     this.#leaving.clear();
-    if (this.#up && this.#core.control.peers.live().length === 0)
-      await Promise.all([...left].map((name) => this.#occupancy.vacated(name)));
+    this.#farewell = new Farewell(this.#core, this.#occupancy, left);
+    await this.#core.control.bye();
+    if (this.#up) await this.#farewell.end();
   }
 
   /** Once a second. */
