@@ -29,13 +29,17 @@ const batchOfHeaders = 2048;
 /** Milliseconds by which clocks may differ while keys are read. */
 const slack = 2000;
 
+/** What is asked of the stream. */
+export type Stream = Pick<JetStream, "append" | "last" | "read" | "now" | "maxAge" | "extend">;
+
 /** The end of a channel's log as far as this instance knows it. */
 interface Tail {
   /** The last message of its subject; 0: there is none. */
   seq: number;
   extent: Extent;
-  /** All that are in the window; undefined: nobody asked for them yet. */
+  /** All that are in the window, once they are read; undefined: nobody asked for them yet. */
   keys: RecentKeys | undefined;
+  reading: Promise<void> | undefined;
   used: number;
   /** Times in a row that something was said to follow, and nothing did. */
   vain: number;
@@ -53,8 +57,8 @@ export interface Appended {
  * What an answer was lost for is found by its key in the log, or refused because something else came.
  */
 export class Writer {
-  readonly #jetstream: JetStream;
-  readonly #epochs: Epochs;
+  readonly #jetstream: Stream;
+  readonly #epochs: Pick<Epochs, "at">;
   readonly #subjects: Subjects;
   readonly #appended: (channel: string, appended: Appended, retention: Retention) => void;
   readonly #tails = new Map<string, Tail>();
@@ -63,8 +67,8 @@ export class Writer {
 
   /** @param appended hears of every block of this instance. */
   constructor(
-    jetstream: JetStream,
-    epochs: Epochs,
+    jetstream: Stream,
+    epochs: Pick<Epochs, "at">,
     subjects: Subjects,
     appended: (channel: string, appended: Appended, retention: Retention) => void,
   ) {
@@ -141,13 +145,13 @@ export class Writer {
       const seq = await this.#jetstream.append(subject, data, { headers, expected: last, id, within });
       const get = (name: string): string => headers[name] ?? "";
       const entry = readEntry({ seq, time: 0, size: data.byteLength, headers: { get }, data });
-      // Its announcement may have been here first.
       advance(tail, entry);
       this.#appended(channel, { seq, extent: entry.after }, retention);
       return entry;
     } catch (error) {
       if (error instanceof JetStreamError && error.isWrongLast) {
-        await surely(this.#catchUp(channel, tail));
+        // Its announcement may have been here first.
+        if (tail.seq === last) await surely(this.#catchUp(channel, tail));
         return undefined;
       }
       // Perhaps it is stored, or will be.
@@ -164,10 +168,18 @@ export class Writer {
     let tail = this.#tails.get(channel);
     if (tail === undefined) {
       const last = await surely(this.#last(channel));
-      tail = { seq: last?.seq ?? 0, extent: last?.after ?? nothing, keys: undefined, used: 0, vain: 0 };
+      tail = {
+        seq: last?.seq ?? 0,
+        extent: last?.after ?? nothing,
+        keys: undefined,
+        reading: undefined,
+        used: 0,
+        vain: 0,
+      };
       this.#tails.set(channel, tail);
     }
-    if (keyed && tail.keys === undefined) await surely(this.#readKeys(channel, tail));
+    // Who came before may have given up waiting for it.
+    if (keyed) await surely((tail.reading ??= this.#readKeys(channel, tail)));
     tail.used = performance.now();
     return tail;
   }
