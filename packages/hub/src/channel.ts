@@ -112,10 +112,10 @@ export class Channel {
     this.#context.clock.clearTimeout(this.#retry);
   }
 
-  /** From now on the subscription gets everything after the cursor. */
+  /** From now on the subscription gets everything after the cursor, unless what it was just sent has ended it. */
   join(subscription: Subscription): void {
     this.#flush();
-    this.#live.add(subscription);
+    if (!subscription.ended) this.#live.add(subscription);
   }
 
   leave(subscription: Subscription): void {

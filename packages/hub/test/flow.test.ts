@@ -110,6 +110,19 @@ describe("a transport that throws", () => {
     expect(hub.status()).toMatchObject({ connections: 2, sessions: 2 });
   });
 
+  test.each(["log:x", "raw:x", "price:x"])("at the answer to subscribe leaves no subscription to %s", async (x) => {
+    const hub = await world.hub({ channels });
+    const [other, client] = [new TestClient(hub), new Broken(hub)];
+    await other.connect();
+    await other.ask({ type: "subscribe", channel: x });
+    await client.connect();
+    client.breaks = "send";
+    client.say({ type: "subscribe", id: 10, channel: x });
+    await settle();
+    expect(hub.status()).toMatchObject({ connections: 1, sessions: 1 });
+    expect(await hub.channels()).toMatchObject({ items: [{ channel: x, subscriptions: 1 }] });
+  });
+
   test("leaves nothing behind when it cannot even be closed", async () => {
     const hub = await world.hub({ channels });
     const client = new Broken(hub);
