@@ -4,7 +4,7 @@
  */
 import type { Item, Retention } from "@zuruf/hub";
 import { readOffset } from "@zuruf/hub/store";
-import { JetStreamError, type Stored } from "./jetstream.ts";
+import { JetStreamError, type Stored } from "./answers.ts";
 
 /** `<offset> <publications> <bytes> <messages>`: the head before this message, and what there was until then since the log began. */
 const logHeader = "Zuruf-Log";

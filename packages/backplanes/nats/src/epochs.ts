@@ -6,7 +6,8 @@
 import { hash } from "node:crypto";
 import { epochAt, readChain, type EpochChain } from "@zuruf/hub/store";
 import { lastOffset } from "./entry.ts";
-import { JetStreamError, type JetStream, type StreamState } from "./jetstream.ts";
+import { JetStreamError, type StreamState } from "./answers.ts";
+import type { JetStream } from "./jetstream.ts";
 
 /** Links that are kept; positions under older ones are told `epoch`. */
 const mostLinks = 100;

@@ -1,30 +1,30 @@
 /**
- * JetStream's API as it is on the wire (https://docs.nats.io/reference/reference-protocols/nats_api_reference): JSON requests on subjects, whose
- * answers come from a broker, so they are checked.
+ * JetStream's API as it is on the wire (https://docs.nats.io/reference/reference-protocols/nats_api_reference): JSON requests on subjects.
  */
 import { BackplaneError } from "@zuruf/hub";
 import { setTimeout as delay } from "node:timers/promises";
 import { Canary, Deadlines, readOffset } from "@zuruf/hub/store";
 import type { Msg } from "@nats-io/transport-node";
+import {
+  codes,
+  JetStreamError,
+  nanos,
+  parse,
+  readState,
+  record,
+  replicaWithin,
+  stored,
+  storedIn,
+  type Stored,
+  type StreamState,
+} from "./answers.ts";
 import type { StreamSettings } from "./options.ts";
 import { TimeoutError, type Limit, type Session } from "./session.ts";
 import { Shared } from "./shared.ts";
 import type { Subjects } from "./subjects.ts";
 
-/** JetStream's own error codes. */
-const codes = {
-  noStream: 10_059,
-  noMessage: 10_037,
-  nameInUse: 10_058,
-  wrongLast: 10_071,
-  wrongStream: 10_060,
-  off: [10_039, 10_076],
-  /** A cluster that is not ready yet: no suitable peers, no leader, unavailable. */
-  unready: [10_005, 10_008, 10_009],
-} as const;
 /** An append names the message that it follows, and announcements have it. */
 export const expectedHeader = "Nats-Expected-Last-Subject-Sequence";
-const nanos = 1_000_000;
 /** Milliseconds for which idempotency keys are known, and so what has them is kept. */
 export const keyWindow = 300_000;
 /** Milliseconds until a reader that was behind is tried again, doubling; and the last pause. */
@@ -35,55 +35,14 @@ const shortest = 7 * 86_400_000;
 const askAgainAfter = 1000;
 /** Of the deadline, for which a cluster that is not ready is asked again: then there is time to say why. */
 const openingPart = 0.7;
-/** Milliseconds for which a replica may have been silent to its leader, who hears from it every second. */
-const replicaWithin = 3000;
+/** Milliseconds after which what something else was on its way for is appended again. */
+const underWayFor = 5;
 /** Milliseconds after which a new server has to know the others. */
 const pause = 100;
+/** Messages that a reader asks for first. */
+const firstBatch = 8;
 /** Milliseconds after which JetStream itself removes a reader that was left behind. */
 const readerLife = 5000;
-
-/** A message as the stream has it. */
-export interface Stored {
-  readonly seq: number;
-  /** Milliseconds since 1970, by the clock of the stream's server. */
-  readonly time: number;
-  /** Bytes of its data, also where only headers were asked for. */
-  readonly size: number;
-  readonly headers: Headers | undefined;
-  readonly data: Uint8Array;
-}
-interface Headers {
-  /** Empty when there is none. */
-  get(name: string): string;
-}
-
-export interface StreamState {
-  readonly created: string;
-  readonly lastSeq: number;
-  /** Milliseconds; 0: for ever. */
-  readonly maxAge: number;
-  readonly replicas: number;
-  /** The stream is in a cluster. */
-  readonly clustered: boolean;
-  /** More than half of its servers answer to their leader. */
-  readonly quorum: boolean;
-}
-
-/** JetStream said no; `code` is its own. */
-export class JetStreamError extends Error {
-  override readonly name = "JetStreamError";
-  readonly code: number;
-  constructor(code: number, message: string) {
-    super(message);
-    this.code = code;
-  }
-  get isWrongLast(): boolean {
-    return this.code === codes.wrongLast;
-  }
-  get isNoStream(): boolean {
-    return this.code === codes.noStream;
-  }
-}
 
 /** The stream of one service over one connection. */
 export class JetStream {
@@ -270,9 +229,27 @@ export class JetStream {
       readonly within?: number;
     },
   ): Promise<number> {
-    const { headers, expected, id, within } = options;
+    const { headers, expected, id, within = this.#deadlines.ms } = options;
     const all = { ...headers, [expectedHeader]: `${expected}`, ...(id !== undefined && { "Nats-Msg-Id": id }) };
-    const answer = await this.#ask(subject, data, all, { deadlines: this.#deadlines, within });
+    const end = performance.now() + within;
+    for (;;) {
+      try {
+        return await this.#appendNow(subject, data, all, end - performance.now());
+      } catch (error) {
+        const underWay = error instanceof JetStreamError && codes.underWay.some((code) => code === error.code);
+        if (!underWay || performance.now() + underWayFor > end) throw error;
+        await delay(underWayFor);
+      }
+    }
+  }
+
+  async #appendNow(
+    subject: string,
+    data: Uint8Array,
+    headers: Readonly<Record<string, string>>,
+    within: number,
+  ): Promise<number> {
+    const answer = await this.#ask(subject, data, headers, { deadlines: this.#deadlines, within });
     const { seq, duplicate } = parse(answer.data);
     if (duplicate === true) throw new JetStreamError(codes.wrongLast, "something else was appended there");
     if (typeof seq !== "number" || !Number.isSafeInteger(seq) || seq < 1)
@@ -312,6 +289,7 @@ export class JetStream {
   async read(
     subject: string,
     options: ({ readonly from: number } | { readonly since: number }) & {
+      /** Messages at once, at most. */
       readonly batch: number;
       readonly headersOnly?: boolean;
     },
@@ -338,7 +316,9 @@ export class JetStream {
     if (typeof name !== "string" || !/^\w{1,64}$/.test(name)) throw new JetStreamError(0, "a reader without a name");
     try {
       if (made["num_pending"] === 0) return;
-      for (let more = true; more;) more = await this.#pull(name, options.batch, each);
+      // What comes after enough was sent for nothing, so it is asked for twice as many each time.
+      let batch = Math.min(firstBatch, options.batch);
+      while (await this.#pull(name, batch, each)) batch = Math.min(2 * batch, options.batch);
     } finally {
       if (this.#session.live) this.#session.send(`${stream.api}.CONSUMER.DELETE.${stream.name}.${name}`);
     }
@@ -412,72 +392,4 @@ export class JetStream {
     if (answer.headers?.code === 503) throw new JetStreamError(503, "nobody answers for JetStream");
     return answer;
   }
-}
-
-function record(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
-}
-
-function parse(data: Uint8Array): Record<string, unknown> {
-  let answer: Record<string, unknown>;
-  try {
-    answer = record(JSON.parse(Buffer.from(data).toString()));
-  } catch {
-    throw new JetStreamError(0, "JetStream answered with something else than JSON");
-  }
-  if (answer["error"] === undefined) return answer;
-  const { err_code: code, code: status, description } = record(answer["error"]);
-  const number = typeof code === "number" ? code : Number(status);
-  throw new JetStreamError(number, typeof description === "string" ? description : "an error without a description");
-}
-
-function readState(answer: Record<string, unknown>): StreamState {
-  const [config, state] = [record(answer["config"]), record(answer["state"])];
-  const { last_seq: lastSeq } = state;
-  const { created } = answer;
-  if (typeof created !== "string" || typeof lastSeq !== "number" || !Number.isSafeInteger(lastSeq))
-    throw new JetStreamError(0, "JetStream described its stream without its state");
-  const cluster = record(answer["cluster"]);
-  const replicas = Number(config["num_replicas"]);
-  return {
-    created,
-    lastSeq,
-    maxAge: Number(config["max_age"]) / nanos,
-    replicas,
-    clustered: typeof cluster["name"] === "string",
-    quorum: replicas === 1 || 1 + heard(cluster["replicas"]) > replicas / 2,
-  };
-}
-
-/** Of the stream's other servers, those that the leader heard of lately. */
-function heard(replicas: unknown): number {
-  const others: unknown[] = Array.isArray(replicas) ? replicas : [];
-  return others.map(record).filter(({ active, offline }) => offline !== true && Number(active) < replicaWithin * nanos)
-    .length;
-}
-
-function stored(
-  message: Pick<Msg, "data"> & { readonly headers?: Headers },
-  seq: number | undefined,
-  time: number,
-): Stored {
-  const { headers, data } = message;
-  if (seq === undefined || Number.isNaN(time)) throw new JetStreamError(0, "a message without a sequence or time");
-  return { seq, time, size: readOffset(headers?.get("Nats-Msg-Size") ?? "") ?? data.length, headers, data };
-}
-
-/** A message as the API's JSON holds it: headers and data in base64. */
-function storedIn({ seq, time, hdrs, data }: Record<string, unknown>): Stored {
-  const lines = Buffer.from(typeof hdrs === "string" ? hdrs : "", "base64")
-    .toString()
-    .split("\r\n");
-  const headers = new Map(lines.map((line) => [line.split(":", 1)[0] ?? "", line.slice(line.indexOf(":") + 1).trim()]));
-  return stored(
-    {
-      headers: { get: (name) => headers.get(name) ?? "" },
-      data: Buffer.from(typeof data === "string" ? data : "", "base64"),
-    },
-    readOffset(String(seq)),
-    Date.parse(String(time)),
-  );
 }

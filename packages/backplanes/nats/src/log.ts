@@ -14,7 +14,8 @@ import {
   type Extent,
 } from "./entry.ts";
 import type { Epochs } from "./epochs.ts";
-import { behind, JetStreamError, keyWindow, type JetStream } from "./jetstream.ts";
+import { JetStreamError } from "./answers.ts";
+import { behind, keyWindow, type JetStream } from "./jetstream.ts";
 import { Slots } from "./slots.ts";
 import type { Subjects } from "./subjects.ts";
 
@@ -29,10 +30,20 @@ const meanwhile = 8;
 /** How far back the beginning of a page is looked for grows by this factor. */
 const stride = 4;
 
+/** What is asked of the stream. */
+export type Stream = Pick<JetStream, "state" | "last" | "next" | "append" | "purge" | "read" | "now" | "maxAge">;
+
 /** A channel's head. `entry` is its last message: a block, or the marker that stands for one that is gone, or for none. */
 interface Head {
   readonly position: Position;
   readonly entry: Entry;
+}
+
+/** A head as it was, without the data of its block. */
+interface Seen extends Pick<Entry, "time" | "keep"> {
+  readonly position: Position;
+  /** The stream's last sequence before it was read. */
+  readonly lastSeq: number;
 }
 
 /**
@@ -42,14 +53,13 @@ interface Head {
  * A marker is written where a channel without a log is asked for its head (it stands for offset 0), and where a channel's last publication is to go.
  */
 export class Log {
-  readonly #jetstream: JetStream;
-  readonly #epochs: Epochs;
+  readonly #jetstream: Stream;
+  readonly #epochs: Pick<Epochs, "at" | "of" | "chain">;
   readonly #subjects: Subjects;
   readonly #pages = new Slots(pagesAtOnce);
-  /** Heads, and the stream's last sequence before they were read. */
-  readonly #seen = new Map<string, { readonly head: Head; readonly lastSeq: number }>();
+  readonly #seen = new Map<string, Seen>();
 
-  constructor(jetstream: JetStream, epochs: Epochs, subjects: Subjects) {
+  constructor(jetstream: Stream, epochs: Pick<Epochs, "at" | "of" | "chain">, subjects: Subjects) {
     this.#jetstream = jetstream;
     this.#epochs = epochs;
     this.#subjects = subjects;
@@ -61,17 +71,16 @@ export class Log {
     const changed: string[] = [];
     for (const channel of channels) {
       const seen = lastSeq === undefined ? undefined : this.#seen.get(channel);
-      if (seen !== undefined && seen.lastSeq === lastSeq && !this.#isOld(seen.head.entry))
-        result.set(channel, seen.head.position);
+      if (seen !== undefined && seen.lastSeq === lastSeq && !this.#isOld(seen)) result.set(channel, seen.position);
       else changed.push(channel);
     }
     for (let i = 0; i < changed.length; i += headsAtOnce) {
       const part = changed.slice(i, i + headsAtOnce);
       const heads = await Promise.all(part.map((channel) => this.#head(channel)));
       for (const [j, channel] of part.entries()) {
-        const head = heads[j] as Head;
-        result.set(channel, head.position);
-        if (lastSeq !== undefined) this.#seen.set(channel, { head, lastSeq });
+        const { position, entry } = heads[j] as Head;
+        result.set(channel, position);
+        if (lastSeq !== undefined) this.#seen.set(channel, { position, time: entry.time, keep: entry.keep, lastSeq });
       }
     }
     return result;
@@ -95,7 +104,7 @@ export class Log {
   }
 
   /** Whether a channel's last message has to be replaced by a marker: its time is over, also that of its keys, or it would be gone before somebody asks again. */
-  #isOld({ time, keep }: Entry): boolean {
+  #isOld({ time, keep }: Pick<Entry, "time" | "keep">): boolean {
     const age = this.#jetstream.now() - time;
     const { maxAge } = this.#jetstream;
     return (keep !== undefined && age > Math.max(keep.ttl, keyWindow)) || (maxAge > 0 && age > maxAge / 2);
@@ -172,11 +181,15 @@ export class Log {
     const items: Item[] = [];
     let anchored: boolean | undefined;
     let kept: boolean | undefined;
+    let reached: number | undefined;
     const start = { from: seqOf(after.offset), batch: Math.min(limit + 1, batch) };
     await this.#jetstream.read(this.#subjects.log(channel), start, (message) => {
       const entry = readEntry(message);
       const fresh = this.#items(entry).filter(({ offset }) => offset > after.offset);
       anchored ??= holds(entry, after.offset);
+      // What came between may be removed while this page is read.
+      if (reached !== undefined && entry.before.head > reached) kept = false;
+      reached = entry.after.head;
       if (fresh.length > 0) kept ??= this.#isKept(entry, fresh.length, newest);
       items.push(...fresh);
       return anchored && kept !== false && items.length < limit;
@@ -235,7 +248,8 @@ export class Log {
     };
     if (first >= end.before.count) take(end);
     else {
-      const from = await this.#seqBefore(subject, end.seq, first, wanted - first);
+      const { count, messages } = end.after;
+      const from = await this.#seqBefore(subject, end.seq, first, Math.ceil(((wanted - first) * messages) / count));
       await this.#jetstream.read(subject, { from, batch: Math.min(limit, batch) }, (message) =>
         take(readEntry(message)),
       );

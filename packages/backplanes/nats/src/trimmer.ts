@@ -84,21 +84,17 @@ export class Trimmer {
   async look(now: number = performance.now()): Promise<void> {
     if (this.#looking) return;
     this.#looking = true;
-    try {
-      for (const [channel, grown] of this.#grown) {
-        const log = this.#log();
-        if (log === undefined) break;
-        const trim = this.#due(log, channel, grown, now);
-        if (trim === undefined) continue;
-        const begin = performance.now();
-        await trim();
-        await delay((performance.now() - begin) * rest, undefined, { ref: false });
-      }
-    } catch {
-      // Nothing depends on it now, and it is tried again; a connection that is of no use says so elsewhere.
-    } finally {
-      this.#looking = false;
+    for (const [channel, grown] of this.#grown) {
+      const log = this.#log();
+      if (log === undefined) break;
+      const trim = this.#due(log, channel, grown, now);
+      if (trim === undefined) continue;
+      const begin = performance.now();
+      // Nothing depends on it now, and it is tried again; the others are trimmed nevertheless. A connection that is of no use says so elsewhere.
+      await trim().catch(() => undefined);
+      await delay((performance.now() - begin) * rest, undefined, { ref: false });
     }
+    this.#looking = false;
   }
 
   #due(log: Trimmed, channel: string, grown: Grown, now: number): (() => Promise<void>) | undefined {

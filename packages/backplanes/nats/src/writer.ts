@@ -14,7 +14,8 @@ import {
   type Extent,
 } from "./entry.ts";
 import type { Epochs } from "./epochs.ts";
-import { behind, JetStreamError, keyWindow, type JetStream } from "./jetstream.ts";
+import { JetStreamError } from "./answers.ts";
+import { behind, keyWindow, type JetStream } from "./jetstream.ts";
 import { RecentKeys } from "./recent-keys.ts";
 import type { Subjects } from "./subjects.ts";
 

@@ -1,12 +1,33 @@
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import type { Position } from "@zuruf/hub";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { Member, retention } from "../../../../test/brokers/member.ts";
 import { NatsProcess } from "../../../../test/services/nats.ts";
 import { programs } from "../../../../test/services/programs.ts";
 import { mostInBlock } from "../src/entry.ts";
+import { Epochs } from "../src/epochs.ts";
 import { nats } from "../src/index.ts";
+import { Log } from "../src/log.ts";
 import { Subjects } from "../src/subjects.ts";
+import { Writer } from "../src/writer.ts";
+import { OneSubject } from "./one-subject.ts";
+
+test("what is removed while a page is read is said: no page has a hole", async () => {
+  const stream = new OneSubject();
+  const subjects = new Subjects("z");
+  const epochs = new Epochs(subjects.epochs);
+  epochs.adopt(Buffer.from("zuruf 2\nlife\ne:0"));
+  const writer = new Writer(stream, epochs, subjects, () => undefined);
+  onTestFinished(() => writer.close());
+  const positions: (Position | undefined)[] = [];
+  for (let i = 0; i < 5; i++)
+    positions.push(...(await writer.append("c", [{ data: Buffer.from(`${i}`), options: { retention } }], 1000)));
+  const log = new Log(stream, epochs, subjects);
+  const range = { after: positions[0] as Position, limit: 10 };
+  expect((await log.history("c", range)).items).toHaveLength(4);
+  stream.log.splice(2, 2);
+  expect(await log.history("c", range)).toMatchObject({ items: [], complete: false, reason: "retention" });
+});
 
 const program = programs.nats.find();
 

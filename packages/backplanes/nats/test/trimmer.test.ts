@@ -64,3 +64,21 @@ test("a channel in which nothing happens any more is left with its marker, when 
   await log.trimmer.look(keyWindow + 2);
   expect([log.marked, log.purges]).toEqual([[7], []]);
 });
+
+test("a channel that cannot be trimmed holds up no other", async () => {
+  const trimmed: string[] = [];
+  const trimmer = new Trimmer(keyWindow, () => ({
+    mark: async () => undefined,
+    trim: async (channel) => {
+      if (channel === "foreign") throw new Error("a message is not Zuruf's");
+      trimmed.push(channel);
+    },
+  }));
+  for (const channel of ["foreign", "c"])
+    for (let seq = 1; seq <= 9; seq++) {
+      const extent = { head: seq, count: seq, bytes: seq, messages: seq };
+      trimmer.appended(channel, { seq, extent }, { size: 1, ttl: hour, bytes: 0 }, 0);
+    }
+  await trimmer.look(keyWindow + 1);
+  expect(trimmed).toEqual(["c"]);
+});

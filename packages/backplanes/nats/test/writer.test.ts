@@ -1,57 +1,14 @@
 import type { Position, PublishOptions } from "@zuruf/hub";
 import { expect, onTestFinished, test } from "vitest";
 import { lastOffset, readEntry } from "../src/entry.ts";
-import { JetStreamError, type Stored } from "../src/jetstream.ts";
+import type { Stored } from "../src/answers.ts";
 import { Subjects } from "../src/subjects.ts";
-import { Writer, type Stream } from "../src/writer.ts";
+import { Writer } from "../src/writer.ts";
+import { OneSubject } from "./one-subject.ts";
 
 const retention = { size: 100, ttl: 3_600_000, bytes: 0 };
 
-/** A stream with one subject, in memory. */
-class OneSubject implements Stream {
-  readonly maxAge = 0;
-  readonly log: Stored[] = [];
-  /** Questions asked of it. */
-  readonly asked: string[] = [];
-  /** A read waits for this. */
-  open: Promise<void> = Promise.resolve();
-  /** Happens before the next append. */
-  before: (() => Promise<void>) | undefined;
-
-  now(): number {
-    return Date.now();
-  }
-  async extend(): Promise<void> {}
-  async append(
-    _subject: string,
-    data: Uint8Array,
-    { headers, expected }: { readonly headers: Readonly<Record<string, string>>; readonly expected: number },
-  ): Promise<number> {
-    this.asked.push("append");
-    const before = this.before;
-    this.before = undefined;
-    await before?.();
-    if (expected !== (this.log.at(-1)?.seq ?? 0)) throw new JetStreamError(10_071, "wrong last sequence");
-    const seq = this.log.length + 1;
-    this.log.push({ seq, time: this.now(), size: data.length, headers: { get: (name) => headers[name] ?? "" }, data });
-    return seq;
-  }
-  async last(): Promise<Stored | undefined> {
-    this.asked.push("last");
-    return this.log.at(-1);
-  }
-  async read(
-    _subject: string,
-    options: { readonly from: number } | { readonly since: number },
-    each: (message: Stored) => boolean,
-  ): Promise<void> {
-    this.asked.push("read");
-    await this.open;
-    for (const stored of this.log) if (stored.seq >= ("from" in options ? options.from : 1) && !each(stored)) return;
-  }
-}
-
-function writerOf(stream: Stream): Writer {
+function writerOf(stream: OneSubject): Writer {
   const epochs = { at: () => "e" };
   const writer = new Writer(stream, epochs, new Subjects("z"), () => undefined);
   onTestFinished(() => writer.close());
