@@ -224,6 +224,8 @@ export class Connection implements HubConnection, Session {
 
   /** The session is there: handles what came while it was being opened. */
   opened(): void {
+    // The answer to connect may have been what ended it.
+    if (this.state !== "connecting") return;
     this.state = "open";
     const inbox = this.#inbox;
     this.#inbox = [];

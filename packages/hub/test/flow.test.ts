@@ -123,6 +123,21 @@ describe("a transport that throws", () => {
     expect(await hub.channels()).toMatchObject({ items: [{ channel: x, subscriptions: 1 }] });
   });
 
+  test("at the answer to connect opens no session", async () => {
+    const hub = await world.hub({ channels });
+    const asked: string[] = [];
+    hub.onSubscribe(({ channel }) => void asked.push(channel));
+    const client = new TestClient(hub);
+    client.send = () => {
+      throw new Error("this socket is broken");
+    };
+    client.say({ type: "connect", id: 1 });
+    client.say({ type: "subscribe", id: 2, channel: "raw:x" });
+    await settle();
+    expect(asked).toEqual([]);
+    expect(hub.status()).toMatchObject({ connections: 0, sessions: 0, channels: 0 });
+  });
+
   test("leaves nothing behind when it cannot even be closed", async () => {
     const hub = await world.hub({ channels });
     const client = new Broken(hub);
