@@ -127,14 +127,21 @@ export class Hub<ChannelMap extends object = Record<string, unknown>, Methods ex
     });
   }
 
-  /** Closes every connection with 4400, spread over `within` ms (0: at once), and the backplane after them. Safe to call twice. */
-  async close({ within = 0 }: { readonly within?: number } = {}): Promise<void> {
+  /**
+   * Closes every connection with 4400, spread over `within` ms (0: at once), and the backplane after them. Safe to call twice.
+   * `between`: done after the last `onVacated`, while the backplane can still be used.
+   */
+  async close({
+    within = 0,
+    between,
+  }: { readonly within?: number; readonly between?: () => Promise<void> } = {}): Promise<void> {
     if (this.#state === "closed") return;
     if (this.#state === "started") await this.drain({ within });
     this.#state = "closed";
     for (const timer of this.#timers) this.#core.clock.clearTimeout(timer);
     this.#core.channels.close();
     await this.#core.presence.close();
+    await between?.();
     await this.#core.backplane.close();
   }
 

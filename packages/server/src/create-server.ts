@@ -176,13 +176,15 @@ export class ZurufServer extends Hub implements Zuruf {
   async #close(options: CloseOptions): Promise<void> {
     await this.drain(options);
     const failures: unknown[] = [];
-    for (const run of this.#closers.toReversed())
-      try {
-        await run();
-      } catch (error) {
-        failures.push(error); // the others still get their turn
-      }
-    await super.close();
+    const between = async (): Promise<void> => {
+      for (const run of this.#closers.toReversed())
+        try {
+          await run();
+        } catch (error) {
+          failures.push(error); // the others still get their turn
+        }
+    };
+    await super.close({ between });
     this.#phase = "closed";
     if (failures.length > 0)
       throw failures.length === 1 ? failures[0] : new AggregateError(failures, failures.map(oneLine).join("; "));

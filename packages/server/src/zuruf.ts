@@ -56,8 +56,8 @@ export interface Zuruf<
   attach(server: HttpServer | HttpsServer): void;
   /** Connects to the backplane. Once: further calls return the first one's promise. @throws ServerError backplaneFailed. */
   start(): Promise<void>;
-  /** Closes all connections, then runs `onClose`'s functions, then leaves the backplane. Safe to call twice. Does not touch the `http.Server`. */
+  /** Closes all connections, lets `onVacated` finish, then runs `onClose`'s functions, then leaves the backplane. Safe to call twice. Does not touch the `http.Server`. */
   close(options?: CloseOptions): Promise<void>;
-  /** Adds something to do when the server closes, after the connections are gone; the last added is the first done. */
+  /** Adds something to do when the server closes, after the connections are gone and `onVacated` has answered; the last added is the first done. */
   onClose(run: () => Promise<void> | void): void;
 }

@@ -140,6 +140,23 @@ test("closing runs every onClose, the last first, and tells what failed", async 
   await expect(late).rejects.toMatchObject({ code: "unavailable", message: expect.stringContaining("is closed") });
 });
 
+test("onVacated has what onClose closes", async () => {
+  const server = createHttpServer();
+  const url = await listen(server);
+  const zuruf = createServer({ channels: { room: { presence: true } } });
+  zuruf.attach(server);
+  const order: string[] = [];
+  zuruf.onVacated(async (channel) => {
+    await new Promise((resolve) => setImmediate(resolve));
+    order.push(`${channel} is empty`);
+  });
+  zuruf.onClose(() => void order.push("the database is closed"));
+  const client = await PacketClient.open(url);
+  await client.ask("subscribe", 2, "room", {});
+  await zuruf.close();
+  expect(order).toEqual(["room is empty", "the database is closed"]);
+});
+
 test("a server that never started closes, and does not start then", async () => {
   const zuruf = createServer();
   await zuruf.close();
