@@ -1,6 +1,7 @@
-/** Milliseconds by which a timer may be late; beyond, the process itself stood still. */
-const mostLate = 50;
-const lookAgainAfter = 20;
+/** Milliseconds; what ends at about the same time is looked through together. */
+const leastWait = 20;
+/** Turns of the event loop before anything is given up: each reads all sockets, and a driver may need more than one to tell of an answer. */
+const turns = 3;
 
 /** What must be over in time. */
 export interface Expiring {
@@ -10,7 +11,7 @@ export interface Expiring {
 
 /**
  * Ends what takes too long. One timer serves all: nearly everything is settled long before it fires.
- * When the process itself stood still, what came meanwhile is read before anything is given up.
+ * Then what has come is read before anything is given up: the process itself may have stood still.
  */
 export class Deadlines {
   readonly #ms: number;
@@ -18,7 +19,6 @@ export class Deadlines {
   readonly #waiting = new Map<Expiring, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #fires = 0;
-  #excused = false;
   constructor(ms: number) {
     this.#ms = ms;
   }
@@ -50,16 +50,14 @@ export class Deadlines {
   #sweepAt(end: number): void {
     clearTimeout(this.#timer);
     this.#fires = end;
-    this.#timer = setTimeout(this.#sweep, Math.max(end - performance.now(), lookAgainAfter));
+    this.#timer = setTimeout(() => this.#sweep(performance.now(), turns), Math.max(end - performance.now(), leastWait));
   }
 
-  readonly #sweep = (): void => {
-    this.#timer = undefined;
-    const now = performance.now();
-    // Once in a row, so that a process that is always late has deadlines, too.
-    this.#excused = !this.#excused && now - this.#fires > mostLate;
-    if (this.#excused) {
-      this.#sweepAt(now);
+  #sweep(now: number, turnsLeft: number): void {
+    // Closed meanwhile.
+    if (this.#timer === undefined) return;
+    if (turnsLeft > 0) {
+      setImmediate(() => this.#sweep(now, turnsLeft - 1));
       return;
     }
     let next = Number.POSITIVE_INFINITY;
@@ -71,8 +69,9 @@ export class Deadlines {
       this.#waiting.delete(expiring);
       expiring.expire();
     }
+    this.#timer = undefined;
     if (next < Number.POSITIVE_INFINITY) this.#sweepAt(next);
-  };
+  }
 
   /** Stops the timer; what still waits is left to its own. */
   close(): void {
