@@ -37,6 +37,7 @@ export class Control {
   readonly #questions = new Map<number, Question>();
   readonly #answerers = new Map<string, Answerer>();
   #ids = 0;
+  #left = false;
 
   constructor(core: Core) {
     this.#core = core;
@@ -50,13 +51,15 @@ export class Control {
     });
   }
 
-  /** "I live", to all. */
+  /** "I live", to all; not after the goodbye. */
   beat(hello = false): void {
+    if (this.#left) return;
     this.send({ type: "beat", incarnation: this.peers.incarnation, ...(hello && { hello }) });
   }
 
   /** Tells the others that this instance leaves. */
   async bye(): Promise<void> {
+    this.#left = true;
     try {
       await this.#core.backplane.control(encodeControl({ type: "bye" }));
     } catch {

@@ -317,6 +317,20 @@ describe("the last instance that stops", () => {
     expect(called()).toEqual([]);
   });
 
+  test("is gone for those that come while its application still closes", async () => {
+    const [a] = [await instanceOf("a")];
+    let finish = (): void => undefined;
+    const between = (): Promise<void> => new Promise((resolve) => (finish = resolve));
+    const closed = a.hub.close({ between });
+    await world.clock.advance(100);
+    const b = await instanceOf("b");
+    a.up();
+    await world.clock.advance(100);
+    expect(b.hub.instances()).toEqual(["b"]);
+    finish();
+    await closed;
+  });
+
   test("is not one of those that stop while another goes on", async () => {
     const [a, b, c] = [await instanceOf("a"), await instanceOf("b"), await instanceOf("c")];
     await settleDown();
