@@ -3,6 +3,9 @@ const leastWait = 20;
 /** Turns of the event loop before anything is given up: each reads all sockets, and a driver may need more than one to tell of an answer. */
 const turns = 3;
 
+/** Whatever speaks TCP with a broker has it: Node, Bun and Deno. A timer of no length may fire again before any socket is read. */
+declare function setImmediate(run: () => void): unknown;
+
 /** What must be over in time. */
 export interface Expiring {
   /** Called once, when it was not. */
