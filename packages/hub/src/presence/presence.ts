@@ -6,6 +6,7 @@ import type { Core } from "../core.ts";
 import { beatEvery, lease } from "../peers.ts";
 import { digestOf, sameDigest } from "./digest.ts";
 import { Farewell } from "./farewell.ts";
+import { Followers } from "./followers.ts";
 import { Occupancy } from "./occupancy.ts";
 import { inParts } from "./parts.ts";
 import { PresenceChannel } from "./presence-channel.ts";
@@ -35,7 +36,7 @@ export interface PresenceSummary {
 export class Presence {
   readonly #core: Core;
   readonly #channels = new Map<string, PresenceChannel>();
-  readonly #wantedBy = new Map<InstanceId, Set<string>>();
+  readonly #followers = new Followers();
   #version = 0;
   #wanting: Set<string> | undefined;
   /**
@@ -125,8 +126,7 @@ export class Presence {
 
   /** A life of an instance is over, by its own word: its members are given the time to come back to another. */
   leaving(peer: InstanceId): void {
-    const wanted = this.#wantedBy.get(peer) ?? new Set();
-    this.#wantedBy.delete(peer);
+    const wanted = this.#followers.forget(peer);
     this.#unheard.delete(peer);
     if (this.#farewell !== undefined) {
       this.#farewell.joined(wanted);
@@ -199,15 +199,13 @@ export class Presence {
 
   received(from: InstanceId, message: ControlMessage): void {
     switch (message.type) {
-      case "want": {
-        const wanted = (message.all === true ? undefined : this.#wantedBy.get(from)) ?? new Set();
-        for (const channel of message.channels) wanted.add(channel);
-        this.#wantedBy.set(from, wanted);
+      case "want":
+        if (message.all === true) this.#followers.forget(from);
+        this.#followers.add(from, message.channels);
         this.#sendState(from, message.channels);
         return;
-      }
       case "unwant":
-        for (const channel of message.channels) this.#wantedBy.get(from)?.delete(channel);
+        this.#followers.remove(from, message.channels);
         return;
       case "again":
         this.#wantAll(from);
@@ -224,7 +222,7 @@ export class Presence {
         this.#change(from, message);
         return;
       case "digest":
-        if (!sameDigest(message.wants, digestOf(this.#wantedBy.get(from) ?? [])))
+        if (!sameDigest(message.wants, digestOf(this.#followers.of(from))))
           this.#core.control.send({ type: "again" }, from);
         // An answer that is still awaited was lost, as likely as not: that one, and the question, may have been of nobody.
         if (this.#awaits(from) || !sameDigest(message.has, digestOf(this.#have(from)))) this.#wantAll(from);
@@ -308,7 +306,7 @@ export class Presence {
 
   /** What a peer should know of this instance's channels. */
   *#told(peer: InstanceId): Iterable<string> {
-    for (const name of this.#wantedBy.get(peer) ?? []) {
+    for (const name of this.#followers.of(peer)) {
       const version = this.#channels.get(name)?.version ?? 0;
       if (version > 0) yield `${version} ${name}`;
     }
@@ -365,8 +363,7 @@ export class Presence {
 
   /** An instance is gone without a word, its lease is over. */
   #forget(peer: InstanceId): void {
-    const wanted = this.#wantedBy.get(peer) ?? new Set();
-    this.#wantedBy.delete(peer);
+    const wanted = this.#followers.forget(peer);
     this.#unheard.delete(peer);
     for (const channel of this.#channels.values()) {
       if (channel.awaiting.has(peer)) this.#neverHeard(channel, peer, wanted);
@@ -391,14 +388,11 @@ export class Presence {
     if (this.#core.hooks.vacated === undefined) return;
     const { control, instance, ticks } = this.#core;
     const heir = control.peers.elders(ticks).reduce((least, peer) => (peer < least ? peer : least), instance);
-    const others = [...this.#wantedBy.values()];
     const vacated = [...names].filter(
-      (name) => !this.#channels.has(name) && !others.some((wanted) => wanted.has(name)) && !this.#isLeft(name),
+      (name) => !this.#channels.has(name) && !this.#followers.has(name) && !this.#isLeft(name),
     );
     if (heir !== instance) {
-      const inherited = this.#wantedBy.get(heir) ?? new Set();
-      for (const name of vacated) inherited.add(name);
-      this.#wantedBy.set(heir, inherited);
+      this.#followers.add(heir, vacated);
       return;
     }
     for (const name of vacated) void this.#occupancy.vacated(name);
@@ -439,10 +433,8 @@ export class Presence {
     const previous = channel.version;
     const version = ++this.#version;
     channel.version = channel.local.size === 0 ? 0 : version;
-    for (const [peer, wanted] of this.#wantedBy) {
-      if (wanted.has(channel.name))
-        this.#core.control.send({ type: "change", channel: channel.name, previous, version, ...change }, peer);
-    }
+    for (const peer of this.#followers.peers(channel.name))
+      this.#core.control.send({ type: "change", channel: channel.name, previous, version, ...change }, peer);
     this.#touched(channel, touched);
   }
 
