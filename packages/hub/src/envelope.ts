@@ -1,9 +1,7 @@
-import { repeatedJson, type Payload, type PublicationInfo } from "@zuruf/protocol";
+import { type Payload, type PublicationInfo } from "@zuruf/protocol";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-const clientJson = repeatedJson();
 
 const jsonFormat = 0x10;
 const binaryFormat = 0x11;
@@ -38,13 +36,12 @@ const newline = 0x0a;
  * @param kept a log will keep it.
  */
 export function encodeEnvelope(info: PublicationInfo, payload: Payload, kept: boolean): Uint8Array {
-  const head = `${infoText(info)}\n`;
   if (payload.format === "json") {
     newestInfo = info;
     newestText = payload.text;
-    return (newest = encode(`\u0010${head}${payload.text}`, kept ? keptSlab : passingSlab));
+    return (newest = encode(`\u0010${infoText(info)}\n${payload.text}`, kept ? keptSlab : passingSlab));
   }
-  const start = encoder.encode(`\u0011${head}`);
+  const start = encoder.encode(`\u0011${infoText(info)}\n`);
   const envelope = new Uint8Array(start.length + payload.bytes.length);
   envelope.set(start);
   envelope.set(payload.bytes, start.length);
@@ -93,13 +90,20 @@ function readInfo(text: string): PublicationInfo | undefined {
   return info;
 }
 
+/** The info written last, up to its key: what one client publishes together has the same. */
+let written: PublicationInfo = { time: 0 };
+let writtenText = `{"time":0`;
+
 /** As `JSON.stringify` writes it, for the names in this order. */
-function infoText({ client, user, time, key }: PublicationInfo): string {
-  let text = `{"time":${time}`;
-  if (client !== undefined) text += `,"client":${clientJson(client)}`;
-  if (user !== undefined) text += `,"user":${JSON.stringify(user)}`;
-  if (key !== undefined) text += `,"key":${JSON.stringify(key)}`;
-  return `${text}}`;
+function infoText(info: PublicationInfo): string {
+  const { client, user, time, key } = info;
+  if (time !== written.time || client !== written.client || user !== written.user) {
+    written = info;
+    writtenText = `{"time":${time}`;
+    if (client !== undefined) writtenText += `,"client":${JSON.stringify(client)}`;
+    if (user !== undefined) writtenText += `,"user":${JSON.stringify(user)}`;
+  }
+  return key === undefined ? `${writtenText}}` : `${writtenText},"key":${JSON.stringify(key)}}`;
 }
 
 function checkInfo(value: unknown): PublicationInfo | undefined {

@@ -39,7 +39,7 @@ import type { Hooks } from "./hooks.ts";
 import { resolveLimits, type Limits } from "./limits.ts";
 import { Patterns } from "./patterns.ts";
 import { Presence, type PresenceSummary } from "./presence/presence.ts";
-import { checkKey, prepare, store, type PreparedPublication } from "./publish.ts";
+import { checkKey, infoNow, prepare, store, type PreparedPublication } from "./publish.ts";
 import type { HistoryRecord, HubOptions, HubStatus } from "./hub-types.ts";
 import type { HubConnection, Transport } from "./transport.ts";
 
@@ -233,7 +233,7 @@ export class Hub<ChannelMap extends object = Record<string, unknown>, Methods ex
   ): Promise<Position | undefined> {
     const options = this.#options(channel);
     checkKey(key);
-    const position = await this.#asking(store(this.#core, channel, toPayload(data), options, { key }));
+    const position = await this.#asking(store(this.#core, channel, toPayload(data), options, infoNow(this.#core, key)));
     this.counters.published++;
     return position;
   }
@@ -248,7 +248,7 @@ export class Hub<ChannelMap extends object = Record<string, unknown>, Methods ex
     { key }: { readonly key?: string } = {},
   ): PreparedPublication {
     checkKey(key);
-    return prepare(this.#core, channel, toPayload(data), this.#options(channel), { key });
+    return prepare(channel, toPayload(data), this.#options(channel), infoNow(this.#core, key));
   }
 
   /** Where the channel's log is now: read it before your own data, and subscribe from it, and nothing is missed. @throws {ZurufError} */

@@ -100,8 +100,8 @@ export class MemoryBackplane implements Backplane {
     if (options.line?.failed === true) throw new BackplaneError("notStored", "an earlier publication failed");
     const now = this.#broker.clock.now();
     const log = this.#broker.log(channel, now);
-    const { position, repeated } = log.append(data, options.retention, options.key, now);
-    if (!repeated) this.#announce(channel, { epoch: position.epoch, offset: position.offset, data });
+    const { position, item } = log.append(data, options.retention, options.key, now);
+    if (item !== undefined) this.#announce(channel, item);
     return position;
   }
 

@@ -57,27 +57,29 @@ export class MemoryLog {
     this.#chain.push({ epoch, first: this.#offset + 1 });
   }
 
+  /** Where it is, and what was appended; a repeated key appends nothing. */
   append(
     data: Uint8Array,
     retention: Retention,
     key: string | undefined,
     now: number,
-  ): { position: Position; repeated: boolean } {
+  ): { readonly position: Position; readonly item: Item | undefined } {
     this.#ttl = retention.ttl;
     this.expire(now);
     const known = key === undefined ? undefined : this.#keys.get(key);
-    if (known !== undefined) return { position: known.position, repeated: true };
+    if (known !== undefined) return { position: known.position, item: undefined };
     if (this.#count === this.#ring.length) this.#grow();
     this.#offset++;
     const position = this.head;
     const { epoch, offset } = position;
-    this.#ring[this.#slot(offset)] = { epoch, offset, data, time: now };
+    const item = { epoch, offset, data, time: now };
+    this.#ring[this.#slot(offset)] = item;
     this.#count++;
     this.#bytes += data.length;
     while (this.#count > retention.size || (retention.bytes > 0 && this.#bytes > retention.bytes && this.#count > 1))
       this.#drop();
     if (key !== undefined) this.#allKeys.remember(this.#keys, key, position, now);
-    return { position, repeated: false };
+    return { position, item };
   }
 
   page(

@@ -11,7 +11,8 @@ export class Publication {
   readonly offset: number;
   readonly info: PublicationInfo;
   readonly payload: Payload;
-  readonly #messages: Partial<Record<Codec["kind"], SharedMessages>> = {};
+  #text: SharedMessages | undefined;
+  #binary: SharedMessages | undefined;
 
   constructor(channel: string, { epoch, offset }: Position, info: PublicationInfo, payload: Payload) {
     this.channel = channel;
@@ -22,7 +23,8 @@ export class Publication {
   }
 
   message(codec: Codec): SharedMessages {
-    return (this.#messages[codec.kind] ??= new SharedMessages(this.encode(codec)));
+    if (codec.kind === "text") return (this.#text ??= new SharedMessages(this.encode(codec)));
+    return (this.#binary ??= new SharedMessages(this.encode(codec)));
   }
 
   encode(codec: Codec): string | Uint8Array {

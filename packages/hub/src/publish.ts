@@ -196,8 +196,8 @@ export class Lane {
       const line = packet.key === undefined ? undefined : this.#line;
       if (line?.failed === true) throw new ZurufError("notStored", "an earlier publication failed");
       const { client, user, core } = this.#connection;
-      const publisher = { client, user, key: packet.key, line };
-      const stored = store(core, packet.channel, payload, options as ResolvedOptions, publisher);
+      const info = infoNow(core, packet.key, client, user);
+      const stored = store(core, packet.channel, payload, options as ResolvedOptions, info, line);
       this.#flying++;
       return stored.then(
         (position) => this.#stored(packet, position),
@@ -243,12 +243,9 @@ export class Lane {
   }
 }
 
-/** Who publishes; all absent: the server. */
-interface Publisher {
-  readonly client?: string | undefined;
-  readonly user?: string | undefined;
-  readonly key?: string | undefined;
-  readonly line?: Line | undefined;
+/** What is published now, by a client unless it is the server. */
+export function infoNow(core: Core, key: string | undefined, client?: string, user?: string): PublicationInfo {
+  return { client, user, time: core.clock.now(), key } as PublicationInfo;
 }
 
 /** A publication as a backplane takes it. */
@@ -259,17 +256,15 @@ export interface PreparedPublication {
 }
 
 export function prepare(
-  core: Core,
   channel: string,
   payload: Payload,
-  options: ResolvedOptions,
-  { client, user, key, line }: Publisher,
+  { retention }: ResolvedOptions,
+  info: PublicationInfo,
 ): PreparedPublication {
-  const info = { client, user, time: core.clock.now(), key } as PublicationInfo;
   return {
     channel,
-    data: encodeEnvelope(info, payload, options.retention !== undefined),
-    options: { retention: options.retention, key: key && scopedKey(key, client, user), line },
+    data: encodeEnvelope(info, payload, retention !== undefined),
+    options: { retention, key: scopedKey(info) },
   };
 }
 
@@ -278,11 +273,12 @@ export function store(
   core: Core,
   channel: string,
   payload: Payload,
-  options: ResolvedOptions,
-  publisher: Publisher,
+  { retention }: ResolvedOptions,
+  info: PublicationInfo,
+  line?: Line,
 ): Promise<Position | undefined> {
-  const publication = prepare(core, channel, payload, options, publisher);
-  return core.backplane.publish(publication.channel, publication.data, publication.options);
+  const data = encodeEnvelope(info, payload, retention !== undefined);
+  return core.backplane.publish(channel, data, { retention, key: scopedKey(info), line });
 }
 
 /** @throws ZurufError badRequest */
@@ -292,7 +288,8 @@ export function checkKey(key: string | undefined): void {
 }
 
 /** A key is its publisher's own: nobody can take, or guess, another's. */
-function scopedKey(key: string, client: string | undefined, user: string | undefined): string {
+function scopedKey({ key, client, user }: PublicationInfo): string | undefined {
+  if (key === undefined) return undefined;
   if (user !== undefined) return `u${user.length}:${user}:${key}`;
   return client === undefined ? `s:${key}` : `c:${client}:${key}`;
 }

@@ -4,7 +4,6 @@ export { systemClock, type Clock, type Timer } from "./clock.ts";
 export { maxDepth, PacketError, type Codec } from "./codec.ts";
 export { errorTable, retryableErrors, ZurufError, type ErrorCode, type WireError } from "./errors.ts";
 export { jsonCodec } from "./json-codec.ts";
-export { repeatedJson } from "./json-text.ts";
 export { isChannelName, maxChannelBytes, maxEpochBytes, maxKeyBytes, maxNameBytes, utf8Length } from "./names.ts";
 export type {
   Delivery,

@@ -21,8 +21,9 @@ for (const [type, shape] of Object.entries(shapes) as [PacketType, Shape][]) {
   byWord.set(shape.word, [...(byWord.get(shape.word) ?? []), [type, shape, options]]);
 }
 
-const channelJson = repeatedJson();
-const epochJson = repeatedJson();
+const msgToChannel = repeatedJson(`["msg",`, ",");
+const byClient = repeatedJson(`"client":`, ",");
+const positionInEpoch = repeatedJson(`,{"position":[`, ",");
 
 /** `zuruf.v1.json`: a packet is one JSON array in a text message (docs/protocol.md). */
 export const jsonCodec: Codec = {
@@ -116,7 +117,7 @@ function dataText(payload: Payload): string {
 
 function infoText(info: PublicationInfo, payload: Payload): string {
   let text = "{";
-  if (info.client !== undefined) text += `"client":${JSON.stringify(info.client)},`;
+  if (info.client !== undefined) text += byClient(info.client);
   if (info.user !== undefined) text += `"user":${JSON.stringify(info.user)},`;
   if (info.key !== undefined) text += `"key":${JSON.stringify(info.key)},`;
   if (payload.format === "binary") text += `"format":"binary",`;
@@ -124,14 +125,14 @@ function infoText(info: PublicationInfo, payload: Payload): string {
 }
 
 function encodeMsg({ channel, offset, info, payload }: PacketOf<"msg">): string {
-  const head = `["msg",${channelJson(channel)},${offset},`;
+  const head = `${msgToChannel(channel)}${offset},`;
   if (info !== undefined) return `${head}${infoText(info, payload)},${dataText(payload)}]`;
   return `${head}${payload.format === "binary" ? `{"format":"binary"},` : ""}${dataText(payload)}]`;
 }
 
 function encodePublished({ id, position }: PacketOf<"published">): string {
   if (position === undefined) return `["published",${id},{}]`;
-  return `["published",${id},{"position":[${epochJson(position[0])},${position[1]}]}]`;
+  return `["published",${id}${positionInEpoch(position[0])}${position[1]}]}]`;
 }
 
 function itemsText(items: readonly HistoryItem[]): string {

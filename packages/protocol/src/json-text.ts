@@ -1,10 +1,10 @@
-/** `JSON.stringify` for texts of which the next is mostly the same as the one before, such as a channel's name or an epoch. */
-export function repeatedJson(): (text: string) => string {
+/** `JSON.stringify` between two constants, for texts of which the next is mostly the same as the one before, such as a channel's name or an epoch. */
+export function repeatedJson(before: string, after: string): (text: string) => string {
   let latest = "";
-  let json = `""`;
+  let json = `${before}""${after}`;
   return (text) => {
     if (text !== latest) {
-      json = JSON.stringify(text);
+      json = `${before}${JSON.stringify(text)}${after}`;
       latest = text;
     }
     return json;
