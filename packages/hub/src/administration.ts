@@ -159,7 +159,7 @@ export class Administration {
   }
 
   #connectionsHere(after: string | undefined, limit: number): RecordPage<ConnectionRecord> {
-    const page = this.#core.connections.sessionsAfter(after, limit + 1);
+    const page = this.#core.connections.sessionsAfter(Number(after ?? 0), limit + 1);
     const items = page.slice(0, limit).map((connection): ConnectionRecord => ({
       client: connection.client,
       ...(connection.user !== undefined && { user: connection.user }),
@@ -169,8 +169,8 @@ export class Administration {
       bufferedBytes: connection.bufferedBytes,
       ...(connection.expires > 0 && { expires: connection.expires }),
     }));
-    const last = items.at(-1);
-    return { items, ...(page.length > limit && last && { next: last.client }) };
+    const last = page[limit - 1];
+    return { items, ...(page.length > limit && last && { next: String(last.place) }) };
   }
 
   #channelsHere(after: string | undefined, limit: number): RecordPage<ChannelRecord> {

@@ -47,6 +47,8 @@ export class Connection implements HubConnection, Session {
   data: unknown;
   /** How many times the session was resumed; who has more is the newer connection. */
   life = 0;
+  /** Counts up in the order in which this instance's sessions were opened; 0: not opened yet. */
+  place = 0;
   /** Milliseconds since 1970; 0: never. */
   expires = 0;
   /** Seconds. */

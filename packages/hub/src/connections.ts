@@ -5,6 +5,7 @@ export class Connections {
   readonly all: Set<Connection> = new Set();
   readonly #clients = new Map<string, Connection>();
   readonly #users = new Map<string, Set<Connection>>();
+  #opened = 0;
 
   /** Connections that have a session. */
   get sessions(): number {
@@ -19,21 +20,18 @@ export class Connections {
     return this.#users.get(id) ?? none;
   }
 
-  /** The sessions, in the order of their opening. */
-  sessionsAfter(client: string | undefined, limit: number): Connection[] {
+  /** The sessions that were opened after a `place`, in the order of their opening. */
+  sessionsAfter(place: number, limit: number): Connection[] {
     const page: Connection[] = [];
-    let skip = client !== undefined && this.#clients.has(client);
-    for (const connection of this.#clients.values()) {
-      if (skip) {
-        skip = connection.client !== client;
-        continue;
-      }
-      if (page.push(connection) >= limit) break;
-    }
+    for (const connection of this.#clients.values())
+      if (connection.place > place && page.push(connection) >= limit) break;
     return page;
   }
 
   opened(connection: Connection): void {
+    connection.place = ++this.#opened;
+    // Behind all others, also where it takes the place of an older connection of its session.
+    this.#clients.delete(connection.client);
     this.#clients.set(connection.client, connection);
     if (connection.user === undefined) return;
     const connections = this.#users.get(connection.user) ?? new Set();
