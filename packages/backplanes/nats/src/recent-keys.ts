@@ -34,6 +34,7 @@ export class RecentKeys {
       // The oldest ended where the next one began.
       while ((this.#parts[1]?.since ?? now) < now - this.#window) this.#parts.shift();
     }
-    newest.offsets.set(key, offset);
+    // A copy: what was cut out of a header keeps all of the header.
+    newest.offsets.set(Buffer.from(key, "latin1").toString("latin1"), offset);
   }
 }
