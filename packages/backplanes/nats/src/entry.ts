@@ -44,7 +44,7 @@ export interface Entry {
   readonly keep: Retention | undefined;
   /** Bytes of each publication. */
   readonly lengths: readonly number[];
-  /** Of each publication, empty: none; or no element at all. */
+  /** One for each publication, empty where it has none; no elements where none has one. */
   readonly keys: readonly string[];
   /** Empty where only headers were asked for. */
   readonly data: Uint8Array;
