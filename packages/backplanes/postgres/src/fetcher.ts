@@ -248,13 +248,20 @@ export class Fetcher {
     // As many bytes as one query brings: what is missing may have had no room.
     const full = blocks.reduce((sum, { data }) => sum + lengthOfBytes(data), 0) >= most.bytes;
     const answered = new Set(blocks.map(({ channel }) => channel));
-    for (const { channel, after, head } of asked) {
+    // Those that had no room come first the next time, else a channel that always has more would keep them waiting.
+    const [missing, served] = [
+      asked.filter(({ channel }) => !answered.has(channel)),
+      asked.filter(({ channel }) => answered.has(channel)),
+    ];
+    for (const { channel, after, head } of [...missing, ...served]) {
       const interest = this.#interest.get(channel);
       if (interest?.after === undefined) continue;
       // What there is nothing of was not kept, or is no block.
       if (interest.after <= after && (answered.has(channel) || !full)) interest.after = head;
+      if (interest.after >= interest.head) continue;
       // What was cut off comes with the next query, and so does what was said meanwhile.
-      if (interest.after < interest.head) this.#dirty.add(channel);
+      this.#dirty.delete(channel);
+      this.#dirty.add(channel);
     }
   }
 }
