@@ -8,10 +8,15 @@ const trimEvery = 500;
 /** And at what is over its time, and for what no hint told. */
 const expireEvery = 2000;
 const pollEvery = 1000;
+/** And at heads that live for a week. */
+const forgetEvery = 300_000;
 /** Rows that are moved, and that are deleted, by one statement; channels of which it deletes. */
 const movedAtOnce = 1000;
 const rowsAtOnce = 200;
 const channelsAtOnce = 20;
+/** Milliseconds of deleting without an end, after which more comes than goes; and rows that are then deleted by one statement, without a rest. */
+const behindAfter = 2000;
+const rowsWhenBehind = 2000;
 
 /** SQLSTATEs that pass by themselves: connection lost (08), transaction rolled back (40), resources (53), operator's doing (57), system (58). */
 const passing = /^(08|40|53|57|58)/;
@@ -44,6 +49,7 @@ export class Keeper {
     this.#repeat(moveEvery, (session) => this.#move(session));
     this.#repeat(trimEvery, (session) => this.#trim(session));
     this.#repeat(expireEvery, (session) => this.#expire(session));
+    this.#repeat(forgetEvery, (session) => this.#forget(session));
     this.#repeat(pollEvery, () => this.#poll());
   }
 
@@ -98,34 +104,52 @@ export class Keeper {
 
   /** What channels have too much, as long as there are any that have grown. */
   async #trim(session: Session): Promise<void> {
+    const begun = performance.now();
     let left = this.#grown.size;
     while (left > 0 && !this.#closed) {
-      const channels = [...this.#grown].slice(0, channelsAtOnce);
+      const channels: string[] = [];
+      for (const channel of this.#grown) {
+        if (channels.push(channel) === channelsAtOnce) break;
+      }
       for (const channel of channels) this.#grown.delete(channel);
       left -= channels.length;
-      const all = await this.#delete(session, channels);
-      if (all) continue;
-      // They are looked at again.
-      for (const channel of channels) this.#grown.add(channel);
-      left += channels.length;
+      let all = false;
+      try {
+        all = await this.#delete(session, "trim_2($2, $1)", [channels], begun);
+      } finally {
+        // They are looked at again, after the others.
+        if (!all) {
+          for (const channel of channels) this.#grown.add(channel);
+          left += channels.length;
+        }
+      }
     }
   }
 
   /** What is over its time, whatever its channel. */
   async #expire(session: Session): Promise<void> {
-    while (!(await this.#delete(session, [])) && !this.#closed);
+    const begun = performance.now();
+    while (!(await this.#delete(session, "trim_2('{}', $1)", [], begun)) && !this.#closed);
   }
 
-  /** One statement, and then a rest that leaves the server to others. @returns whether that was all. */
-  async #delete(session: Session, channels: readonly string[]): Promise<boolean> {
+  /** Heads of channels that nobody has asked for in a long time. */
+  async #forget(session: Session): Promise<void> {
     const begun = performance.now();
-    const [row] = await session.questions.query(`select ${this.#settings.schema}.trim_2($1, $2)`, [
-      channels,
-      rowsAtOnce,
-    ]);
-    const took = performance.now() - begun;
-    if (!this.#closed) await new Promise((resolve) => setTimeout(resolve, Math.min(2 * took, trimEvery)));
-    return Number(row?.[0] ?? 0) < rowsAtOnce;
+    while (!(await this.#delete(session, "forget_2($1)", [], begun)) && !this.#closed);
+  }
+
+  /**
+   * One statement, and then a rest that leaves the server to others, unless more comes than goes: a table must not grow without end.
+   * @param since when this began that has no end. @returns whether that was all.
+   */
+  async #delete(session: Session, call: string, values: readonly unknown[], since: number): Promise<boolean> {
+    const begun = performance.now();
+    const behind = begun - since > behindAfter;
+    const most = behind ? rowsWhenBehind : rowsAtOnce;
+    const [row] = await session.questions.query(`select ${this.#settings.schema}.${call}`, [most, ...values]);
+    const rest = Math.min(2 * (performance.now() - begun), trimEvery);
+    if (!behind && !this.#closed) await new Promise((resolve) => setTimeout(resolve, rest));
+    return Number(row?.[0] ?? 0) < most;
   }
 
   /** Resolves when nothing is under way any more. */

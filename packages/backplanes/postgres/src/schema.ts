@@ -6,7 +6,7 @@
  * | head   | one row per channel: the lock under which offsets are given out, the chain of epochs      |
  * | log    | one row per block: what one commit appended to one channel; deleted in the background     |
  * | key    | idempotency keys and the positions that they got                                           |
- * | relay  | publications without history and control messages, for a minute; unlogged                  |
+ * | relay  | publications without history and control messages, for 10 seconds; unlogged               |
  * | outbox | publications of applications' own transactions, until they are moved to the log            |
  *
  * A function's number is the version that it came with: instances of the version before go on with theirs during a deploy, and an older one that starts
@@ -44,7 +44,12 @@ create table if not exists ${schema}.log (
   data bytea not null,
   primary key (head, first)
 );
-alter table ${schema}.log alter column data set storage external;
+-- Only once: it would wait for whoever reads, and hold up all that come after.
+do $$ begin
+  if exists (select from pg_attribute where attrelid = '${schema}.log'::regclass and attname = 'data' and attstorage <> 'e') then
+    alter table ${schema}.log alter column data set storage external;
+  end if;
+end $$;
 create index if not exists log_expires on ${schema}.log (expires);
 create table if not exists ${schema}.key (
   channel text collate "C" not null,
@@ -240,7 +245,7 @@ begin
   return cardinality(v_moved) || coalesce(v_hints, '');
 end $$;
 
--- Deletes what retention does not keep of channels that have grown; without any, what is over its time, at most p_limit rows of each table.
+-- Deletes what retention does not keep of channels that have grown; without any, what is over its time, about p_limit rows of each table at most.
 -- Returns how many went. What a crash brings back goes again, so nobody waits for the disk.
 -- Without statistics a third of a table looks as if it were over its time, and reading all of it better than its index.
 create or replace function ${schema}.trim_2(p_channels text[], p_limit int) returns int language plpgsql set enable_seqscan = off as $$
@@ -273,15 +278,26 @@ begin
     delete from ${schema}.key where (channel, key) in (select channel, key from ${schema}.key where expires < now() order by expires limit p_limit);
     get diagnostics v_count = row_count;
     v_all := v_all + v_count;
-    -- Batches are in the order of time, or nearly.
-    delete from ${schema}.relay where (batch, n) in (
-      select batch, n from (select batch, n, at from ${schema}.relay order by batch, n limit p_limit) oldest where at < now() - interval '1 minute'
+    -- Who did not read it by then has another session. Batches are in the order of time, or nearly, and go as a whole.
+    delete from ${schema}.relay where batch <= (
+      select max(batch) from (select batch, at from ${schema}.relay order by batch, n limit p_limit) oldest where at < now() - interval '10 seconds'
     );
     get diagnostics v_count = row_count;
     v_all := v_all + v_count;
-    delete from ${schema}.head where channel in (select channel from ${schema}.head where expires < now() limit p_limit for update skip locked);
   end if;
   return v_all;
+end $$;
+
+-- Deletes at most p_limit heads that nobody has asked for in a long time; returns how many went. Seldom: it reads all of them, for an index would be written
+-- to with every publication, and no update could stay in its page.
+create or replace function ${schema}.forget_2(p_limit int) returns int language plpgsql as $$
+declare
+  v_count int;
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  delete from ${schema}.head where channel in (select channel from ${schema}.head where expires < now() limit p_limit for update skip locked);
+  get diagnostics v_count = row_count;
+  return v_count;
 end $$;
 
 insert into ${schema}.version values (${version}) on conflict do nothing;

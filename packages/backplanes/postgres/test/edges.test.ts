@@ -95,7 +95,7 @@ describe.skipIf(bin === undefined)("postgres, at the edges", () => {
     const a = await join("grown");
     const first = await a.backplane.publish("c", Buffer.from("one"), options);
     await a.backplane.close();
-    await client.query(`drop function grown.trim_2; drop function grown.move_outbox_2;
+    await client.query(`drop function grown.trim_2; drop function grown.move_outbox_2; drop function grown.forget_2;
       delete from grown.version; insert into grown.version values (1)`);
     await expect(join("grown", server.url, false)).rejects.toMatchObject({ code: "unusable" });
     const b = await join("grown");
@@ -110,6 +110,29 @@ describe.skipIf(bin === undefined)("postgres, at the edges", () => {
     await client.query("insert into grown.version values (1000)");
     await join("grown", server.url, false);
     expect(await versions()).toEqual([1, 2, 1000]);
+  });
+
+  test("a schema is brought up to a new version while others read for long, and publish", async () => {
+    const a = await join("busy");
+    await a.publish("c", "one");
+    await client.query("insert into busy.version values (1); delete from busy.version where version > 1");
+    // As a backup does.
+    await client.query("begin; select from busy.log");
+    const [b, second] = await Promise.all([join("busy"), a.publish("c", "two")]);
+    await client.query("commit");
+    expect(second?.offset).toBe(2);
+    expect((await b.publish("c", "three"))?.offset).toBe(3);
+  });
+
+  test("heads over their time go, the others stay", async () => {
+    const a = await join("old");
+    for (const channel of ["a", "b", "c"]) await a.publish(channel, "x");
+    await client.query("update old.head set expires = now() - interval '1 minute' where channel <> 'c'");
+    const forget = async (): Promise<unknown> => (await client.query("select old.forget_2(10)")).rows[0];
+    expect(await forget()).toEqual({ forget_2: 2 });
+    expect(await forget()).toEqual({ forget_2: 0 });
+    expect((await a.publish("a", "y"))?.offset).toBe(1);
+    expect((await a.publish("c", "y"))?.offset).toBe(2);
   });
 
   test("retention by bytes: what is deleted is what a page leaves out", async () => {
