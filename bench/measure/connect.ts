@@ -35,8 +35,8 @@ export interface Wire {
   destroy(): void;
   /** What the server sent after the handshake: `length` bytes of a buffer that is valid during the call only. */
   receive: (chunk: Uint8Array, length: number) => void;
-  /** The connection has ended, for whatever reason. */
-  closed: () => void;
+  /** The connection has ended, because of `error` if the system gave one. */
+  closed: (error?: Error) => void;
 }
 
 /** All of Node's sockets read into this one buffer: what arrives is counted at once and not kept. */
@@ -62,8 +62,9 @@ function nodeWire(port: number, source: string | undefined): Wire {
     receive: () => {},
     closed: () => {},
   };
-  socket.on("error", () => socket.destroy());
-  socket.on("close", () => wire.closed());
+  let failure: Error | undefined;
+  socket.on("error", (error) => (failure = error));
+  socket.on("close", () => wire.closed(failure));
   return wire;
 }
 
@@ -153,7 +154,7 @@ export function open(target: Target, source?: string): Promise<Wire> {
     const key = randomBytes(16).toString("base64");
     let head = "";
     const wire = Bun ? bunWire(Bun, target.port) : nodeWire(target.port, source);
-    wire.closed = () => reject(new Error(`the server closed the connection; it had answered: ${head}`));
+    wire.closed = (error) => reject(error ?? new Error(`the server closed the connection; it had answered: ${head}`));
     wire.receive = (chunk, length) => {
       head += Buffer.from(chunk.subarray(0, length)).toString("latin1");
       const end = head.indexOf("\r\n\r\n");
@@ -182,6 +183,9 @@ function refused(head: string, key: string, { compression, protocol = "" }: Targ
   return undefined;
 }
 
+/** Addresses of this process: the ports of one that ended rest for a minute, and would not be there for the next. */
+const sources = `127.0.${1 + (process.pid % 250)}`;
+
 /**
  * Opens `count` connections, some at a time, from as many loopback addresses as their ports need.
  * @param ready what is to be done with each before it counts as open. What the server says first, it is there to hear.
@@ -197,7 +201,7 @@ export async function openMany(
   const worker = async (): Promise<void> => {
     while (started < count) {
       const number = started++;
-      const wire = await open(target, `127.0.0.${2 + Math.floor(number / 10_000)}`);
+      const wire = await open(target, `${sources}.${2 + Math.floor(number / 10_000)}`);
       await ready?.(wire);
       wires.push(wire);
     }
