@@ -5,7 +5,7 @@ import type { Connection, Row } from "./connection.ts";
 import { paceFrom } from "./pace.ts";
 
 /** Bounds of one query, and blocks of each channel in it: what is left comes with the next. */
-const most = { channels: 500, publications: 10_000, blocks: 50, bytes: 4 * 1024 * 1024, batches: 100, polled: 1000 };
+const most = { channels: 500, publications: 10_000, blocks: 50, bytes: 4 * 1024 * 1024, batches: 25, polled: 1000 };
 
 /** What is known of a channel with interest: everything up to `after` was delivered, and the log is said to reach `head`. */
 interface Interest {

@@ -38,6 +38,7 @@ export class Session {
     const opened: Connection[] = [];
     let session: Session | undefined;
     let early: Error | undefined;
+    let failed = false;
     const lost = (error: Error): void => {
       early ??= error;
       session?.break(messageOf(error));
@@ -46,6 +47,8 @@ export class Session {
       const deadlines = { connect: connectWithin, statement: statementWithin(settings) };
       const name = `zuruf:${instance}:${role}`.slice(0, 63);
       const connection = await Connection.open(driver, settings.url, name, deadlines, lost);
+      // Nobody waits for it any more.
+      if (failed) connection.destroy();
       opened.push(connection);
       return connection;
     };
@@ -64,6 +67,7 @@ export class Session {
       if (early !== undefined) throw early;
       return session;
     } catch (error) {
+      failed = true;
       session?.destroy();
       for (const connection of opened) connection.destroy();
       throw explain(settings.where, error);
