@@ -16,7 +16,8 @@ export async function adapterOf({ kind, url }: { readonly kind: string; readonly
     const { Pool } = installed("pg") as { Pool: new (options: object) => { query(sql: string): Promise<unknown> } };
     const pool = new Pool({ connectionString: url });
     await pool.query(
-      "CREATE TABLE IF NOT EXISTS socket_io_attachments (id bigserial UNIQUE, created_at timestamptz DEFAULT NOW(), payload bytea)",
+      // Both instances start at once, and `if not exists` alone lets both begin to create it.
+      "BEGIN; SELECT pg_advisory_xact_lock(hashtext('socket_io_attachments')); CREATE TABLE IF NOT EXISTS socket_io_attachments (id bigserial UNIQUE, created_at timestamptz DEFAULT NOW(), payload bytea); COMMIT",
     );
     return adapterFrom(kind, [pool]);
   }
