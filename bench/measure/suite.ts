@@ -114,6 +114,12 @@ function available<Test extends ReportedTest & Named, Peer extends ReportedPeer 
   });
 }
 
+/** Says why at once; the figures keep only what failed, because what a process prints is full of this machine's paths. */
+function failed(what: string, error: unknown, notes: Notes): void {
+  say(`${what}: ${reason(error)}\n`);
+  notes.notMeasured.push(what);
+}
+
 /** Which peers answer this test rightly, byte for byte. */
 async function verified<Test extends ReportedTest & Named, Peer extends ReportedPeer & Named>(
   suite: Suite<Test, Peer>,
@@ -127,7 +133,7 @@ async function verified<Test extends ReportedTest & Named, Peer extends Reported
       notes.versions[peer.name] = await suite.verify(peer, test);
       right.push(peer);
     } catch (error) {
-      notes.notMeasured.push(`${peer.title} in ${test.name}, wrong in the checking run: ${reason(error)}`);
+      failed(`${peer.title} in ${test.name}, the checking run`, error, notes);
     }
   }
   return right;
@@ -150,7 +156,7 @@ async function rounds<Test extends ReportedTest & Named, Peer extends ReportedPe
         byPeer.get(peer.name)?.push(await suite.measure(peer, test, options.seconds));
       } catch (error) {
         byPeer.get(peer.name)?.push(undefined);
-        notes.notMeasured.push(`${peer.title} in ${test.name}, round ${round + 1}: ${reason(error)}`);
+        failed(`${peer.title} in ${test.name}, round ${round + 1}`, error, notes);
       }
     }
   }
