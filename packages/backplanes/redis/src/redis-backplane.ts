@@ -296,8 +296,13 @@ export class RedisBackplane implements Backplane {
   ): Promise<unknown> {
     const surely = late === "unknown" ? "notStored" : "unavailable";
     const servers = this.#connected();
-    const state = { over: false };
-    const limited = this.#limit(this.#attempts(servers, key, command, surely, late, how, state), late, how.within);
+    const state: Attempts = { over: false, refusal: "" };
+    const limited = this.#limit(
+      this.#attempts(servers, key, command, surely, late, how, state),
+      late,
+      how.within,
+      state,
+    );
     return limited.finally(() => {
       state.over = true;
     });
@@ -310,7 +315,7 @@ export class RedisBackplane implements Backplane {
     surely: BackplaneErrorCode,
     late: BackplaneErrorCode,
     { binary = false, refused }: CallOptions,
-    state: { readonly over: boolean },
+    state: Attempts,
   ): Promise<unknown> {
     const options = binary ? { typeMapping: { [this.#driver?.RESP_TYPES.BLOB_STRING ?? 36]: Buffer } } : undefined;
     let asked: RedisServer | undefined;
@@ -338,6 +343,7 @@ export class RedisBackplane implements Backplane {
             `Redis refused: ${error instanceof Error ? error.message : String(error)}`,
             error,
           );
+        state.refusal = error instanceof Error ? `: ${error.message}` : "";
         if (refusal.kind === "unknownScript") whole = true;
         else if (refusal.kind === "ask") asked = servers.named(refusal.address);
         else if (refusal.kind === "demoted") server.break("it is not the primary any more");
@@ -350,13 +356,20 @@ export class RedisBackplane implements Backplane {
     }
   }
 
-  #limit<T>(promise: Promise<T>, late: BackplaneErrorCode, within?: number): Promise<T> {
+  #limit<T>(promise: Promise<T>, late: BackplaneErrorCode, within?: number, state?: Attempts): Promise<T> {
     return this.#deadlines.limit(
       promise,
-      () => new BackplaneError(late, `Redis did not answer within ${this.#deadlines.ms} ms`),
+      () => new BackplaneError(late, `Redis did not answer within ${this.#deadlines.ms} ms${state?.refusal ?? ""}`),
       within,
     );
   }
+}
+
+/** A command that is sent until Redis runs it. */
+interface Attempts {
+  over: boolean;
+  /** What Redis said the last time, for the message when the time is over. */
+  refusal: string;
 }
 
 function reachable(servers: Servers, key: string, code: BackplaneErrorCode): RedisServer {
