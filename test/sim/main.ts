@@ -2,15 +2,7 @@
 import { parseArgs } from "node:util";
 import { run } from "./scenario.ts";
 
-const { values } = parseArgs({
-  options: { seed: { type: "string", default: "1" }, runs: { type: "string", default: "100" } },
-});
-const first = Number(values.seed);
-const runs = Number(values.runs);
-if (!Number.isSafeInteger(first) || !Number.isSafeInteger(runs) || runs < 1) {
-  console.error("--seed and --runs take whole numbers, --runs at least 1");
-  process.exit(2);
-}
+const { first, runs } = read();
 let failed = 0;
 const totals = { delivered: 0, acked: 0, restarts: 0 };
 const receipts: Record<string, number> = {};
@@ -28,3 +20,17 @@ console.log(
   `${runs} runs, ${failed} with faults; ${totals.acked} publications acked, ${totals.delivered} delivered, ${totals.restarts} times recovered: false; direct messages: ${JSON.stringify(receipts)}`,
 );
 process.exitCode = failed === 0 ? 0 : 1;
+
+function read(): { readonly first: number; readonly runs: number } {
+  try {
+    const options = { seed: { type: "string", default: "1" }, runs: { type: "string", default: "100" } } as const;
+    const { values } = parseArgs({ options });
+    const [seed, count] = [Number(values.seed), Number(values.runs)];
+    if (!Number.isSafeInteger(seed) || !Number.isSafeInteger(count) || count < 1)
+      throw new Error("--seed and --runs take whole numbers, --runs at least 1");
+    return { first: seed, runs: count };
+  } catch (error) {
+    console.error(`sim: ${error instanceof Error ? error.message : String(error)}`);
+    process.exit(2);
+  }
+}

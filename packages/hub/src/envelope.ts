@@ -1,4 +1,4 @@
-import { type Payload, type PublicationInfo } from "@zuruf/protocol";
+import type { Payload, PublicationInfo } from "@zuruf/protocol";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
